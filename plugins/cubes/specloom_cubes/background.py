@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -21,6 +22,15 @@ LEAST_SHARE = 0.05
 
 LEAST_PIXELS = 100
 """Fewer equal pixels are not warned of."""
+
+ROW_STEP = 4
+"""Every so many-th row is looked at before all pixels are compared."""
+
+ALARMING_PIXELS = 8
+"""So many equal pixels in these rows let all pixels be compared."""
+
+HASHED_PIXELS = 16
+"""Pixels of each diagonal of an image by which it is known again."""
 
 
 class EqualPixels(NamedTuple):
@@ -68,6 +78,31 @@ def equal_to_corner(cube: NDArray[Any], valid: NDArray[np.bool_]) -> EqualPixels
     return None
 
 
+def may_equal_a_corner(cube: NDArray[Any]) -> bool:
+    """Whether pixels of an image of (B, H, W, C) have the first band of a corner: quick.
+
+    Rows are looked at here and there, and those of the corners; a false alarm costs time alone.
+    """
+    rows = [*range(0, cube.shape[1] - 1, ROW_STEP), cube.shape[1] - 1]
+    for image in cube:
+        first_band = image[rows, :, 0]
+        for value in set(first_band[[0, 0, -1, -1], [0, -1, 0, -1]].tolist()):
+            if np.count_nonzero(first_band == value) >= ALARMING_PIXELS:
+                return True
+    return False
+
+
+def fingerprint(cube: NDArray[Any]) -> bytes:
+    """A hash of a few pixels of each image (B, H, W, C), its corners among them."""
+    height, width = cube.shape[1:3]
+    rows = np.linspace(0, height - 1, HASHED_PIXELS).astype(int)
+    columns = np.linspace(0, width - 1, HASHED_PIXELS).astype(int)
+    digest = hashlib.sha256(repr((cube.shape, cube.dtype)).encode())
+    for pixels in (cube[:, rows, columns], cube[:, rows, columns[::-1]]):
+        digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()
+
+
 class CornerCounts:
     """How many pixels of an image that comes in windows equal one of its corners.
 
@@ -105,8 +140,11 @@ def _many_equal_first_bands(
     """Whether many pixels that count have the first band of a corner: quick, and seldom true."""
     first_band = np.ascontiguousarray(image[..., 0])
     least = _least_equal(int(np.count_nonzero(counted)))
-    for value in corners[:, 0]:
-        if np.count_nonzero(counted & (first_band == value)) >= least:
+    for value in set(corners[:, 0].tolist()):
+        is_equal = first_band == value
+        if np.count_nonzero(is_equal) < least:
+            continue
+        if np.count_nonzero(is_equal & counted) >= least:
             return True
     return False
 

@@ -22,7 +22,14 @@ from specloom import (
     node,
 )
 from specloom.torch import TorchNode
-from specloom_cubes.background import CornerCounts, EqualPixels, equal_to_corner, has_value
+from specloom_cubes.background import (
+    CornerCounts,
+    EqualPixels,
+    equal_to_corner,
+    fingerprint,
+    has_value,
+    may_equal_a_corner,
+)
 from specloom_cubes.class_lists import class_list_notes
 from specloom_cubes.split_notes import split_notes
 
@@ -157,6 +164,7 @@ class AnomalyDataNode(TorchNode):
     def __post_init__(self) -> None:
         self._images_to_compare = IMAGES_COMPARED
         self._corner_counts: CornerCounts | None = None
+        self._compared: set[bytes] = set()
         # The wavelengths of the first batch, in nm. Not a buffer: it is compared with every
         # batch, and must not follow the node to a device.
         self._reference: Tensor | None = None
@@ -221,7 +229,8 @@ class AnomalyDataNode(TorchNode):
     def look_at_batch(self, batch: Batch) -> None:
         """Warn once of many pixels that are equal to a corner of their image, and that count.
 
-        Batches that the source has put on a device are not compared.
+        A batch that comes again, as in a second pass, is not compared again. Batches that the
+        source has put on a device are not compared.
         """
         cube = batch.get("cube")
         if self._images_to_compare <= 0 or not _is_on_host(cube):
@@ -229,8 +238,13 @@ class AnomalyDataNode(TorchNode):
         pixels = np.asarray(cube)
         if pixels.ndim != 4:
             return
+        known = fingerprint(pixels)
+        if known in self._compared:
+            return
+        self._compared.add(known)
         self._images_to_compare -= len(pixels)
-        self._warn_of(equal_to_corner(pixels, self._counted(pixels, batch)))
+        if may_equal_a_corner(pixels):
+            self._warn_of(equal_to_corner(pixels, self._counted(pixels, batch)))
 
     def look_at_window(self, batch: Batch, rows: slice, image: ImageWindows) -> None:
         """As ``look_at_batch``, for an image that comes in windows, after the last one."""

@@ -6,7 +6,8 @@ import torch
 
 from specloom import ConfigError, DataError
 from specloom_cubes import AnomalyDataNode, Background
-from specloom_cubes.background import equal_to_corner
+from specloom_cubes.background import equal_to_corner, may_equal_a_corner
+from specloom_cubes.data_node import IMAGES_COMPARED
 
 SIZE = 20
 
@@ -159,3 +160,24 @@ def test_wrong_parameters(options, what):
 def test_a_wavelength_without_wavelengths():
     with pytest.raises(DataError, match="wavelength is 600 nm, and none are known"):
         built(wavelength=600.0, below=0.1).forward(grain())
+
+
+def test_a_batch_that_comes_again_is_not_compared_again(monkeypatch):
+    node = AnomalyDataNode([0])
+    rng = np.random.default_rng(0)
+    batches = [rng.random((2, 30, 40, 4), np.float32) for _ in range(3)]
+    for batch in (*batches, *batches, batches[0][:1]):
+        node.look_at_batch({"cube": torch.from_numpy(batch)})
+    assert node._images_to_compare == IMAGES_COMPARED - 7
+    batches[1][1, :8] = 0.25
+    with pytest.warns(UserWarning, match="one and the same spectrum"):
+        node.look_at_batch({"cube": torch.from_numpy(batches[1])})
+
+
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(27, 30), slice(None)])
+def test_what_equals_a_corner_is_found_in_few_rows(rows):
+    cube = np.random.default_rng(0).random((1, 30, 40, 4), np.float32)
+    assert not may_equal_a_corner(cube)
+    cube[0, rows, :35] = 0.5
+    assert may_equal_a_corner(cube)
+    assert equal_to_corner(cube, everywhere(cube)) is not None

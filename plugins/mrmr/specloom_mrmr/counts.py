@@ -48,19 +48,26 @@ def cuts_of(first: Tensor, second: Tensor, count: int) -> Cuts:
         count: How many cuts at most.
     """
     starts = range(0, first.shape[1], SORTED_BANDS)
+    # In one piece this takes a third of the time.
+    first_columns = first.T.contiguous()
+    second_columns = second.T.contiguous()
 
     def some_cuts(number: int, _: None) -> Cuts:
         bands = slice(starts[number], starts[number] + SORTED_BANDS)
-        first_columns = first[:, bands].T.contiguous()
-        second_columns = second[:, bands].T.contiguous()
-        return _column_cuts(first_columns, second_columns, count)
+        return _column_cuts(_sorted(first_columns[bands]), _sorted(second_columns[bands]), count)
 
     parts = map_blocks(some_cuts, len(starts), no_memory)
     return Cuts(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
+def _sorted(columns: Tensor) -> Tensor:
+    """The values of each band of (C, n) in rising order."""
+    # NumPy's sort of plain numbers is four times as fast as torch's, which also gives places.
+    return torch.from_numpy(np.sort(columns.numpy()))
+
+
 def _column_cuts(first: Tensor, second: Tensor, count: int) -> Cuts:
-    """The same of samples (C, n)."""
+    """The same of sorted samples (C, n)."""
     size = sum(cut_count(rows.shape[1], count) for rows in (first, second))
     start, scale, even = even_bins(first, second, size)
     values = EvenBins(start, scale, size).cuts()
@@ -68,10 +75,7 @@ def _column_cuts(first: Tensor, second: Tensor, count: int) -> Cuts:
     even &= values[:, 0].isfinite() & (size == count)
     uneven = (~even).nonzero()[:, 0]
     if len(uneven):
-        # NumPy's sort of plain numbers is four times as fast as torch's, which also gives places.
-        first_ranked = torch.from_numpy(np.sort(first[uneven].numpy()))
-        second_ranked = torch.from_numpy(np.sort(second[uneven].numpy()))
-        values[uneven] = quantile_cuts(first_ranked, second_ranked, count)
+        values[uneven] = quantile_cuts(first[uneven], second[uneven], count)
     return Cuts(values, start, scale, even)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ SIZE = 32768
 SHOWN_BANDS = 5
 SORTED_BANDS = 8
 """Bands that a thread sorts at a time."""
+LIKELY = 8
+"""Standard deviations of the number of keys below a limit."""
 SEED_PIXELS = 4096
 """Pixels of an image that seed its keys."""
 
@@ -55,12 +58,33 @@ class ClassSample:
         generator = torch.Generator().manual_seed(seed_of(image))
         keys = torch.rand(len(image), generator=generator, dtype=torch.float64)
         for label, members in enumerate((~labels, labels)):
-            sample = self._samples[label]
-            drawn = members & (keys < sample.limit)
             if usable is not None:
-                drawn &= usable
-            for places in _smallest_first(drawn.nonzero()[:, 0], keys, self.size):
-                self._draw(label, image, keys, places[keys[places] < sample.limit])
+                members = members & usable
+            for places in self._candidates(members, keys, self._samples[label]):
+                self._draw(label, image, keys, places)
+
+    def _candidates(self, members: Tensor, keys: Tensor, sample: SmallestKeys) -> Iterator[Tensor]:
+        """The places of pixels that may be drawn, in parts; first those with the smallest keys.
+
+        A full sample needs no later parts, and where keys are even few are looked at.
+
+        Args:
+            members: The pixels of the class, bool (N,).
+            keys: The key of each pixel, (N,).
+            sample: The sample so far.
+        """
+        likely = _likely_limit(int(members.count_nonzero()), self.size)
+        yield from self._below(sample, members & (keys < min(likely, sample.limit)), keys)
+        if likely >= min(sample.limit, 1):
+            return
+        sample.lower_limit()
+        if likely < sample.limit:
+            yield from self._below(sample, members & (keys >= likely), keys)
+
+    def _below(self, sample: SmallestKeys, drawn: Tensor, keys: Tensor) -> Iterator[Tensor]:
+        """The places of the pixels ``drawn``, bool (N,), in parts, of those below the limit."""
+        for places in _smallest_first(drawn.nonzero()[:, 0], keys, self.size):
+            yield places[keys[places] < sample.limit]
 
     def _draw(self, label: int, image: Tensor, keys: Tensor, places: Tensor) -> None:
         rows = image.index_select(0, places.to(image.device)).cpu()
@@ -89,13 +113,13 @@ class ClassSample:
 
     def quantiles(self, shares: tuple[float, float]) -> Tensor:
         """Two quantiles of each band over both classes, with linear interpolation, (2, C)."""
-        pooled = self.pooled()
-        starts = range(0, pooled.shape[1], SORTED_BANDS)
+        columns = self.pooled().T.contiguous()
+        starts = range(0, len(columns), SORTED_BANDS)
 
         def sort(number: int, _: None) -> Tensor:
-            columns = pooled[:, starts[number] : starts[number] + SORTED_BANDS].T.contiguous()
+            some = columns[starts[number] : starts[number] + SORTED_BANDS]
             # NumPy sorts plain numbers four times as fast as torch, which also gives places.
-            return torch.from_numpy(np.sort(columns.numpy()))
+            return torch.from_numpy(np.sort(some.numpy()))
 
         ranked = torch.cat(map_blocks(sort, len(starts), no_memory))
         places = torch.tensor(shares, dtype=torch.float64) * (ranked.shape[1] - 1)
@@ -115,6 +139,11 @@ class ClassSample:
         self.finite |= state["finite"].cpu()
         for label, sample in enumerate(self._samples):
             sample.add(state[f"keys{label}"].cpu(), state[f"rows{label}"].cpu())
+
+
+def _likely_limit(count: int, size: int) -> float:
+    """The limit that at least ``size`` of ``count`` even keys are below, most likely."""
+    return (size + LIKELY * math.sqrt(size)) / max(count, 1)
 
 
 def _smallest_first(places: Tensor, keys: Tensor, count: int) -> Iterator[Tensor]:

@@ -73,3 +73,25 @@ def test_a_hot_pixel_seldom_changes_what_is_drawn():
     assert seed_of(rows) == seed_of(hot)
     assert seed_of(rows) != seed_of(rows[:-1])
     assert seed_of(rows) != seed_of(rows + 1)
+
+
+@pytest.mark.parametrize("bad", [0.0, 0.5, 0.999])
+def test_of_a_large_image_the_usable_pixels_with_the_smallest_keys_are_drawn(bad):
+    """However few of those that are looked at first are usable."""
+    count = 60_000
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(count, 3, generator=generator)
+    labels = torch.rand(count, generator=generator) < 0.3
+    keep = torch.rand(count, generator=generator) < 0.9
+    rows[torch.rand(count, generator=generator) < bad, 1] = torch.nan
+    sample = ClassSample(3, 50)
+    sample.update(rows, labels, keep)
+    keys = torch.Generator().manual_seed(seed_of(rows))
+    keys = torch.rand(count, generator=keys, dtype=torch.float64)
+    usable = keep & rows.isfinite().all(1)
+    for label, members in enumerate((~labels, labels)):
+        places = (usable & members).nonzero()[:, 0]
+        places = places[keys[places].argsort()][:50]
+        order = sample.keys(label).argsort()
+        assert torch.equal(sample.keys(label)[order], keys[places])
+        assert torch.equal(sample.rows(label)[order], rows[places])

@@ -6,8 +6,12 @@ from ctypes import c_int64, c_void_p
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from specloom_native.arguments import as_flags, as_rows, as_vector, library
+
+MOST_BINS = 1 << 16
+"""Bins are numbered in 16 bits."""
 
 
 class Histograms:
@@ -20,23 +24,24 @@ class Histograms:
         bands: The numbers of the bands that have such bins, int64 (K,), in rising order.
         scale: Of each of them, float32 (K,).
         shift: Of each of them, float32 (K,).
-        bins: The number of bins of a histogram.
+        bins: The number of bins of a histogram, at most 65536.
 
     Raises:
-        ValueError: Shapes do not fit.
+        ValueError: Shapes do not fit, or there are more bins.
     """
 
     def __init__(self, bands: Tensor, scale: Tensor, shift: Tensor, bins: int) -> None:
         count = bands.numel()
         self.bins = bins
         self.bands = bands.detach().to(device="cpu", dtype=torch.int64).reshape(-1).contiguous()
-        if count and (int(self.bands.min()) < 0 or bins < 1):
+        if count and (int(self.bands.min()) < 0 or not 1 <= bins <= MOST_BINS):
             raise ValueError(f"bands begin at {int(self.bands.min())}, with {bins} bins")
         self._last = int(self.bands.max()) if count else -1
-        self._scale = as_vector(scale.reshape(-1), count, torch.float32, "scale")
-        self._shift = as_vector(shift.reshape(-1), count, torch.float32, "shift")
         self._library = library()
-        self._work_size = self._library.sums("histograms_work")(c_int64(count))
+        behind = self._library.sums("histograms_width")(c_int64(count)) - count
+        self._scale = pad(as_vector(scale.reshape(-1), count, torch.float32, "scale"), (0, behind))
+        self._shift = pad(as_vector(shift.reshape(-1), count, torch.float32, "shift"), (0, behind))
+        self._work_size = self._library.sums("histograms_work")(c_int64(count), c_int64(bins))
 
     def __call__(
         self, rows: Tensor, keep: Tensor, rare: Tensor, whole: Tensor, part: Tensor
@@ -65,7 +70,7 @@ class Histograms:
         rares = as_flags(rare, count, "rare")
         if kept is None or rares is None:
             raise ValueError("keep and rare are needed")
-        work = torch.empty(self._work_size, dtype=torch.int32)
+        work = torch.empty(self._work_size, dtype=torch.uint8)
         self._library.sums("histograms")(
             c_void_p(pointer),
             c_int64(count),

@@ -320,6 +320,68 @@ def test_histograms_equal_those_of_torch(bands):
             assert torch.equal(counts[number].long(), expected)
 
 
+@SETS
+@pytest.mark.parametrize("bands", [1, 2, 7, 8, 15, 16, 17, 61, 188])
+def test_histograms_of_every_shape_equal_those_of_torch(bands, instructions, monkeypatch):
+    monkeypatch.setenv("SPECLOOM_NATIVE", instructions)
+    for count in (0, 1, 3, 4, 5, 21, 16383, 16384, 16385):
+        wide = rows_of(count, bands + 3, seed=count)
+        rows = wide[:, 1 : bands + 1]
+        random = np.random.default_rng(count)
+        keep = torch.from_numpy(random.random(count) < 0.5)
+        rare = torch.from_numpy(random.random(count) < 0.5)
+        wide[~keep] = torch.nan
+        numbers = torch.arange(bands)
+        if bands > 2:
+            numbers = numbers[torch.from_numpy(random.random(bands) < 0.8)]
+        bins = int(random.integers(1, 3000))
+        scales = torch.from_numpy(random.uniform(1, 300, len(numbers))).float()
+        shift = 2.0**23 + 1 - (6 * scales).round()
+        whole, part = torch.zeros(2, len(numbers), bins, dtype=torch.int32)
+        call = Histograms(numbers, scales, shift, bins)
+        call(rows, keep, rare, whole, part)
+        call(rows, keep, rare, whole, part)  # counts are added to
+        places = (rows[:, numbers] * scales + shift).clamp(2.0**23, 2.0**23 + bins - 1) - 2.0**23
+        for counts, selected in ((whole, keep), (part, keep & rare)):
+            for number in range(len(numbers)):
+                expected = torch.bincount(places[selected, number].long(), minlength=bins)
+                assert torch.equal(counts[number].long(), 2 * expected)
+
+
+def test_histograms_take_what_lies_far_beyond_all_bins():
+    rows = torch.tensor([[-3e38], [3e38], [-1.0], [0.0], [65534.0], [65535.0], [1e-40]])
+    flags = torch.ones(7, dtype=torch.bool)
+    whole, part = torch.zeros(2, 1, 65536, dtype=torch.int32)
+    Histograms(torch.tensor([0]), torch.tensor([10.0]), torch.tensor([2.0**23]), 65536)(
+        rows / 10, flags, ~flags, whole, part
+    )
+    counts = {0: 4, 65534: 1, 65535: 2}
+    assert {int(place): int(whole[0, place]) for place in whole[0].nonzero()} == counts
+    assert part.sum() == 0
+
+
+@SETS
+@BOTH
+@pytest.mark.parametrize("bands", [1, 3, 8, 17, 61])
+def test_however_many_rows_are_not_finite_the_others_give_the_same_bits(
+    bands, dtype, instructions, monkeypatch
+):
+    monkeypatch.setenv("SPECLOOM_NATIVE", instructions)
+    shift = torch.full((bands,), 10.0, dtype=torch.float64)
+    for share in (0.02, 0.5, 1.0):
+        random = np.random.default_rng(bands)
+        rows = rows_of(700, bands, dtype)
+        bad = torch.from_numpy(random.random(700) < share)
+        values = torch.from_numpy(random.choice([np.nan, np.inf], int(bad.sum())))
+        rows[bad, bands // 2] = values.to(dtype)
+        limits = Limits(torch.full((bands,), 9.0), torch.full((bands,), 11.0))
+        for options in ({}, {"limits": limits}):
+            found = moments(rows, shift, **options)
+            other = moments(rows[~bad], shift, **options)
+            assert found.used == int((~bad).sum())
+            assert torch.equal(found.sums.triu(), other.sums.triu())
+
+
 def test_a_constant_band_has_no_variance():
     rows = rows_of(1000, 5)
     rows[:, 2] = 10000.1
@@ -538,6 +600,7 @@ def test_what_does_not_fit_is_an_error():
         lambda: weighted_products(rows, torch.zeros(3), torch.ones(10)),
         lambda: weighted_products(rows.double(), shift, torch.ones(10)),
         lambda: weighted_products(rows, shift, torch.ones(10, dtype=torch.float16)),
+        lambda: Histograms(torch.tensor([0]), torch.ones(1), torch.ones(1), 65537),
     ]
     for call in wrong:
         with pytest.raises(ValueError, match=r"is|are|exclude|begin"):

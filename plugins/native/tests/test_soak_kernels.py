@@ -12,6 +12,7 @@ import torch
 
 from specloom_native import (
     Distances,
+    Histograms,
     Projection,
     extremes,
     moments,
@@ -93,6 +94,12 @@ def test_rows_beyond_two_to_the_31_values(tmp_path):
     scores = torch.empty(9)
     Distances(shift, torch.eye(bands))(rows, scores)
     assert scores.tolist() == [0] * 8 + [9 * bands]
+    flags = torch.ones(9, dtype=torch.bool)
+    whole, part = torch.zeros(2, bands, 40, dtype=torch.int32)
+    scales = torch.full((bands,), 10.0)
+    shifts = torch.full((bands,), 2.0**23)
+    Histograms(torch.arange(bands), scales, shifts, 40)(rows, flags, flags, whole, part)
+    assert whole[:, 30].tolist() == part[:, 30].tolist() == [1] * bands
     projected = torch.empty(9, 1)
     Projection(torch.ones(1, bands))(rows, projected)
     assert projected[-1] == 3 * bands

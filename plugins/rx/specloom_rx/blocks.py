@@ -23,6 +23,8 @@ GPU_BLOCK = 1 << 24
 LEAST_STEPS = 10
 # Values that a thread takes at a time: they take it about a millisecond.
 PART_VALUES = 1 << 19
+# The same with kernels.
+NATIVE_PART_VALUES = 1 << 20
 NATIVE_TYPES = (torch.float32, torch.float64)
 # A triangular factor is multiplied in column tiles, which skips most of its zeros.
 TILE = 32
@@ -102,7 +104,7 @@ def _native_pixel_distances(pixels: Tensor, kernel: Any) -> Tensor:
     if dtype not in NATIVE_TYPES:
         dtype = torch.float64
     scores = torch.empty(count, dtype=dtype)
-    parts = _parts(count, 1, bands, pixels.device)
+    parts = _parts(count, 1, bands, pixels.device, NATIVE_PART_VALUES)
 
     def score_part(number: int, _: None) -> None:
         kernel(pixels[parts[number]], scores[parts[number]])
@@ -152,11 +154,13 @@ def _pixel_distances(pixels: Tensor, center: Tensor, tiles: Tiles) -> Tensor:
     return scores[:count].nan_to_num_(torch.nan, torch.nan)
 
 
-def _parts(count: int, block: int, height: int, device: torch.device) -> list[slice]:
+def _parts(
+    count: int, block: int, height: int, device: torch.device, values: int = PART_VALUES
+) -> list[slice]:
     """The rows that threads take at a time: whole blocks, on a GPU all of them."""
     step = count
     if device.type == "cpu":
-        step = max(PART_VALUES // (height * block), 1) * block
+        step = max(values // (height * block), 1) * block
     return [slice(start, min(start + step, count)) for start in range(0, count, max(step, 1))]
 
 

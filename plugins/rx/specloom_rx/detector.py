@@ -27,7 +27,14 @@ from specloom_rx.whitening import (
     whiten,
     whiten_correlation,
 )
-from specloom_statistics import Moments, MomentsNode, TensorCache, map_moments, native_kernels
+from specloom_statistics import (
+    EqualTensors,
+    Moments,
+    MomentsNode,
+    TensorCache,
+    map_moments,
+    native_kernels,
+)
 
 if TYPE_CHECKING:
     from specloom_statistics import RunningVariance
@@ -124,7 +131,10 @@ class RXGlobal(MomentsNode[Moments]):
         self.register_buffer("rank", torch.tensor(size))
         # Smallest and largest, then the smallest without shrinkage.
         self.register_buffer("eigenvalues", torch.ones(3, dtype=torch.float64))
+        # By the tensors themselves, and by the values of those that a batch comes with.
         self._cached_distance: TensorCache[Distance] = TensorCache()
+        self._distance_of_values: TensorCache[Distance] = TensorCache()
+        self._values_of_batch = EqualTensors()
         self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
         self._factor_is_trained = False
         self._derive(size, size, 1.0, (1.0, 1.0, 1.0))
@@ -251,7 +261,7 @@ class RXGlobal(MomentsNode[Moments]):
 
     def _distance(self, data: Tensor | LazyAffine | LazyLinear, weights: Tensor | None) -> Distance:
         """The distance under the map and the weights; on small images making it takes longest."""
-        if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
+        if torch.is_grad_enabled() or not self.cache_inverse:
             return self._make_distance(data, weights)
         own = self.own_tensors()
         factor = own["factor"]
@@ -266,9 +276,18 @@ class RXGlobal(MomentsNode[Moments]):
             factor.requires_grad,
             self._float32_scores,
         ]
+        of_batch: list[object] = []
         if isinstance(data, LazyAffine | LazyLinear):
-            sources += data[1:3]
-        return self._cached_distance(partial(self._make_distance, data), *sources)
+            of_batch += data[1:3]
+        if weights is not None:
+            sources += [own["covariance"], own["bands_used"]]
+            of_batch.append(weights)
+
+        def make_unless_equal() -> Distance:
+            make = partial(self._make_distance, data, weights)
+            return self._distance_of_values(make, *sources, *self._values_of_batch(of_batch))
+
+        return self._cached_distance(make_unless_equal, *sources, *of_batch)
 
     def _make_distance(
         self, data: Tensor | LazyAffine | LazyLinear, weights: Tensor | None = None

@@ -35,16 +35,26 @@ class ScoreStatistics:
     def update(self, scores: Tensor, valid: Tensor | None = None) -> None:
         """Add the finite scores of (B, H, W, 1) that are ``valid``."""
         scores = scores.detach()
-        usable = usable_pixels(scores, valid)
         if scores.device.type != "cpu":
+            usable = usable_pixels(scores, valid)
             added = _moments_without_waiting(scores[..., 0].double(), usable)
             self.moments = merge_without_waiting(self.moments, added)
             return
-        values = scores[..., 0][usable].double()
-        if len(values):
+        if valid is None:
+            values = scores.reshape(-1).double()
             mean = values.mean()
-            squares = (values - mean).square().sum()
-            self.moments = merge_moments(self.moments, SampleMoments(len(values), mean, squares))
+            # A mean is finite only where all scores are; where it overflows, each one is checked.
+            if bool(mean.isfinite()):
+                self._add(values, mean)
+                return
+        values = scores[..., 0][usable_pixels(scores, valid)].double()
+        if len(values):
+            self._add(values, values.mean())
+
+    def _add(self, values: Tensor, mean: Tensor) -> None:
+        """Add values, (n,), with their mean."""
+        squares = (values - mean).square_().sum()
+        self.moments = merge_moments(self.moments, SampleMoments(len(values), mean, squares))
 
     def state(self) -> Mapping[str, Tensor]:
         """Count, mean and squared deviations so far, (3,)."""

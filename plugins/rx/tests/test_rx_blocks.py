@@ -192,3 +192,32 @@ def test_images_that_do_not_lie_in_one_piece_score_as_those_that_do():
     apart = images.flip(0).transpose(1, 2).contiguous().transpose(1, 2)
     assert not apart.is_contiguous()
     assert torch.equal(scored(node, apart), scored(node, images).flip(0))
+
+
+def test_maps_and_weights_of_equal_values_make_one_distance(monkeypatch):
+    node, data = node_and_data(7, 0.0)
+    made = []
+    make = node._make_distance
+
+    def counted(*arguments):
+        made.append(arguments)
+        return make(*arguments)
+
+    monkeypatch.setattr(node, "_make_distance", counted)
+
+    def scores(factor):
+        weights = torch.linspace(0.5, 2, 7, dtype=torch.float64) * factor
+        scale = torch.full((7,), 2.0)
+        mapped = LazyAffine(data / 2, scale, torch.zeros(7), torch.float32)
+        weighted = LazyAffine.of(mapped, weights, torch.zeros(()), torch.float32)
+        return run(node, {"data": weighted, "weights": weights})["scores"]
+
+    first = scores(1)
+    assert torch.equal(scores(1), first)
+    assert len(made) == 1
+    other = scores(torch.tensor([1, 1, 1, 1, 1, 1, 0]))
+    assert len(made) == 2
+    assert not torch.equal(other, first)
+    assert torch.equal(scores(1), first)
+    node.covariance.mul_(4)
+    assert not torch.equal(scores(1), first)

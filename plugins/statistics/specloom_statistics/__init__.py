@@ -28,6 +28,7 @@ MODULES = {
     "SampleMoments": "specloom_statistics.merging",
     "SmallestKeys": "specloom_statistics.sample",
     "StreamingNode": "specloom_statistics.node",
+    "EqualTensors": "specloom_statistics.cache",
     "TensorCache": "specloom_statistics.cache",
     "background_pixels": "specloom_statistics.background",
     "content_seed": "specloom_statistics.sample",
@@ -57,6 +58,7 @@ __all__ = [
     "DomainPixels",
     "DomainReference",
     "DomainSample",
+    "EqualTensors",
     "FitsByMoments",
     "Moments",
     "MomentsNode",
@@ -95,7 +97,7 @@ if TYPE_CHECKING:
     )
     from specloom_statistics.band_products import BandProduct
     from specloom_statistics.blocks import image_masks, row_blocks, rows_per_block
-    from specloom_statistics.cache import TensorCache
+    from specloom_statistics.cache import EqualTensors, TensorCache
     from specloom_statistics.domain.measure import DomainMeasure, DomainPixels, measure_domain
     from specloom_statistics.domain.positions import sample_positions
     from specloom_statistics.domain.reference import DomainReference

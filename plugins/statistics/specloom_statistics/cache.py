@@ -64,3 +64,44 @@ def _is_current(entry: _Entry, sources: tuple[object, ...]) -> bool:
     if list(map(id, sources)) != entry.identities:
         return False
     return [tensor._version for tensor in entry.tensors] == entry.versions
+
+
+class EqualTensors:
+    """Small tensors of the CPU, replaced by equal ones of the call before.
+
+    Nodes that make the same maps and weights again for each batch then do not make a
+    ``TensorCache`` compute again. Others come back as they are.
+    """
+
+    def __init__(self) -> None:
+        self._last: list[Tensor | None] = []
+
+    def __call__(self, values: Sequence[object]) -> list[object]:
+        """The values, each as a copy of its own that nothing changes where it is such a tensor.
+
+        Args:
+            values: As many and in the order of the call before.
+        """
+        before = self._last
+        if len(before) != len(values):
+            before = [None] * len(values)
+        self._last = [_copy_of(*pair) for pair in zip(values, before, strict=True)]
+        found: list[object] = []
+        for value, copied in zip(values, self._last, strict=True):
+            found.append(value if copied is None else copied)
+        return found
+
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing: a copy, or another process, compares with its own calls."""
+        return {"_last": []}
+
+
+def _copy_of(value: object, before: Tensor | None) -> Tensor | None:
+    """The earlier copy of an equal tensor, or a new one; None for what is not compared."""
+    if not isinstance(value, Tensor) or value.device.type != "cpu":
+        return None
+    if before is not None and before.dtype == value.dtype and torch.equal(before, value):
+        return before
+    # In a mode whose tensors can be used in any other.
+    with torch.inference_mode(False):
+        return value.detach().clone()

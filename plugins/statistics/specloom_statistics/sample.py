@@ -15,6 +15,9 @@ from specloom_statistics.ranks import quantiles
 SIZE = 32768
 """Pixels of a sample: a quantile q is off by about sqrt(q (1 - q) / SIZE) in rank."""
 
+LEAST_ROOM = 1024
+"""Rows that are added to a full sample before others are dropped."""
+
 
 def content_seed(*contents: bytes | memoryview) -> int:
     """A seed that follows from ``contents`` alone, by SHA-256."""
@@ -39,9 +42,9 @@ class SmallestKeys:
         self.size = size
         self.limit = torch.inf
         """Rows with a key above this are no longer sampled."""
-        # An eighth more, so that rows are dropped seldom; which rows stay does not change.
+        # Room for more, so that rows are dropped seldom; which rows stay does not change.
         # Memory that was never written to takes no room.
-        self._room = size + -(-size // 8)
+        self._room = size + max(-(-size // 8), LEAST_ROOM)
         self._keys = torch.empty(self._room, dtype=torch.float64)
         self._rows = torch.empty(self._room, channels)
         self._filled = 0
@@ -64,6 +67,10 @@ class SmallestKeys:
             if self._filled == self._room:
                 self._drop_largest()
             added += count
+
+    def lower_limit(self) -> None:
+        """Lower ``limit`` to the largest key of the sample, if there are enough rows."""
+        self._drop_largest()
 
     def keys(self) -> Tensor:
         """The keys of the sample, (n,)."""

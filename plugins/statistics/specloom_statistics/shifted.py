@@ -17,16 +17,18 @@ from torch import Tensor
 from specloom import LazyAffine, LazyLinear
 from specloom.torch import one_thread, reduce_blocks, usable_pixels
 from specloom_statistics.band_products import BandProduct
-from specloom_statistics.blocks import row_blocks, row_parts, rows_per_block
+from specloom_statistics.blocks import (
+    NATIVE_PART_VALUES,
+    PART_VALUES,
+    row_blocks,
+    row_parts,
+    rows_per_block,
+)
 from specloom_statistics.merging import SampleMoments, merge_moments
 from specloom_statistics.native import native_kernels
 
 SHIFT_ROWS = 128
 """The shift is the median of this many rows."""
-
-
-ALONE = 2
-"""So few parts are one for a kernel: it takes less time than other threads need to start."""
 
 
 class Sums:
@@ -240,6 +242,25 @@ class ShiftedSums(ABC):
         part._sums = self._empty_sums()
         return part
 
+    def update_block(
+        self, rows: Tensor, keep: Tensor, *, limits: tuple[Tensor, Tensor] | None = None
+    ) -> None:
+        """Add a block of rows (N, C) by a kernel of specloom-native, in one sum.
+
+        Args:
+            rows: The pixels.
+            keep: The rows to use, bool (N,).
+            limits: As of ``update``.
+        """
+        kernels = native_kernels(self.device)
+        if kernels is None or self._shift is None:
+            self.update(rows, keep, limits=limits)
+            return
+        options = {}
+        if limits is not None:
+            options["limits"] = kernels.Limits(*limits)
+        self._add_natively(kernels, rows, keep, options, self._sums)
+
     def add_part(self, part: Self) -> None:
         """Add the sums of a part; those of all parts are to be added in one order."""
         self._sums.add(part._sums)
@@ -251,9 +272,9 @@ class ShiftedSums(ABC):
         if self._shift is None:
             self._sums.left_out += len(rows)
             return
-        parts = row_parts(len(rows), rows.shape[1], self.device)
-        is_small = self._kernels is not None and len(parts) <= ALONE
-        if len(parts) < 2 or is_small:
+        values = PART_VALUES if self._kernels is None else NATIVE_PART_VALUES
+        parts = row_parts(len(rows), rows.shape[1], self.device, values)
+        if len(parts) < 2:
             self._add_part(rows, mask, new_loader(), self._sums)
             return
 

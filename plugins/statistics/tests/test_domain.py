@@ -14,6 +14,7 @@ from specloom_statistics import (
     measure_domain,
     sample_positions,
 )
+from specloom_statistics.domain.sample import QUANTILES
 from specloom_statistics.domain.stripes import stripe_spread
 from specloom_statistics.domain.tilt import grouped_directions, spectral_tilt
 
@@ -252,3 +253,27 @@ def test_a_measure_as_plain_values(reference):
         "scores",
         "reasons",
     }
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 100, 1024])
+def test_stored_quantiles_are_those_of_torch(count):
+    random = torch.Generator().manual_seed(0)
+    cube = torch.randn(1, count, 1, 7, generator=random)
+    sample = DomainSample()
+    sample.fit_update(cube)
+    record = sample.record()
+    levels = torch.tensor(QUANTILES, dtype=torch.float64)
+    expected = record["pixels"].double().quantile(levels, dim=0)
+    assert torch.equal(record["quantiles"], expected)
+
+
+def test_a_cube_that_is_a_view_has_the_same_sample():
+    random = torch.Generator().manual_seed(0)
+    cube = torch.randn(2, 50, 60, 5, generator=random)
+    records = []
+    for form in (cube, cube.transpose(1, 2).contiguous().transpose(1, 2)):
+        sample = DomainSample()
+        sample.fit_update(form, torch.ones(2, 50, 60, dtype=torch.bool))
+        records.append(sample.record())
+    for name, values in records[0].items():
+        assert torch.equal(values, records[1][name])

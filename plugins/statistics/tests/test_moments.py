@@ -131,3 +131,18 @@ def test_memory_does_not_grow(rows):
     before = {name: value.shape for name, value in streamed(rows[:10]).state().items()}
     after = {name: value.shape for name, value in streamed(rows, rows).state().items()}
     assert before == after
+
+
+def test_a_block_in_one_sum_has_the_moments_of_its_rows(rows):
+    keep = torch.from_numpy(np.random.default_rng(1).random(len(rows)) < 0.5)
+    limits = (rows.amin(0) + 1, rows.amax(0) - 1)
+    rows[7, 3] = torch.nan
+    rows[8, 4] = torch.inf
+    whole = streamed(rows, keep=keep, limits=limits)
+    block = Moments(rows.shape[1])
+    block.find_shift(rows)
+    for part in (slice(0, 5000), slice(5000, None)):
+        block.update_block(rows[part], keep[part], limits=limits)
+    assert (block.count, block.left_out) == (whole.count, whole.left_out)
+    np.testing.assert_allclose(block.mean(), whole.mean(), rtol=1e-13)
+    assert whitened_error(block.covariance().numpy(), whole.covariance().numpy()) < 1e-9

@@ -76,7 +76,6 @@ class FitPass:
 
     def _update_with(self, batch: Batch) -> None:
         """Update the nodes with a whole batch."""
-        self._take_sample(batch)
         values = self._plan(batch)
         for name, ports in self._inputs.items():
             arguments = _arguments(self._run.graph, name, ports, values)
@@ -90,6 +89,8 @@ class FitPass:
             pixels = PixelParts(moments.ports)
             moments.add(pixels.add(moments.arguments(values)))
             moments.add(pixels.rest())
+        # Last, as its few pixels are still in the cache then.
+        self._take_sample(batch)
 
     def _update_by_windows(self, image: ImageWindows) -> None:
         """Update the nodes with the windows of an image."""

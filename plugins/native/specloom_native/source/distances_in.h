@@ -22,9 +22,28 @@ EXPORT int64_t EXPORTED_FOR(distances_work, REAL)(int64_t bands)
     return CHUNK_ROWS * (bands + LANES);
 }
 
-/* Add the squares of TILE_ROWS centred rows times a panel of W, minus the rest. */
+/* Add products of TILE_ROWS rows with the bands from `first` on of vectors of columns of a panel. */
+INLINE void NAME2(add_bands, REAL)(const REAL *rows, int64_t bands, const REAL *panel,
+                                   int64_t first, int64_t end, int first_vector,
+                                   VECTOR tile[TILE_ROWS][PANEL_VECTORS])
+{
+    for (int64_t band = first; band < end; band++) {
+        VECTOR columns[PANEL_VECTORS];
+        for (int k = first_vector; k < PANEL_VECTORS; k++)
+            columns[k] = *(const LOOSE_VECTOR *)(panel + band * PANEL + k * VECTOR_SIZE);
+        for (int row = 0; row < TILE_ROWS; row++)
+            for (int k = first_vector; k < PANEL_VECTORS; k++)
+                tile[row][k] += rows[row * bands + band] * columns[k];
+    }
+}
+
+/* Add the squares of TILE_ROWS centred rows times a panel of W, minus the rest.
+ *
+ * The first vector of its columns is zero from the band `whole` on, and all from `height` on.
+ */
 INLINE void NAME2(add_squares, REAL)(const REAL *rows, int64_t bands, const REAL *panel,
-                                     int64_t height, const REAL *rest, REAL *squares)
+                                     int64_t whole, int64_t height, const REAL *rest,
+                                     REAL *squares)
 {
     VECTOR tile[TILE_ROWS][PANEL_VECTORS];
     for (int k = 0; k < PANEL_VECTORS; k++) {
@@ -32,14 +51,8 @@ INLINE void NAME2(add_squares, REAL)(const REAL *rows, int64_t bands, const REAL
         for (int row = 0; row < TILE_ROWS; row++)
             tile[row][k] = start;
     }
-    for (int64_t band = 0; band < height; band++) {
-        VECTOR columns[PANEL_VECTORS];
-        for (int k = 0; k < PANEL_VECTORS; k++)
-            columns[k] = *(const LOOSE_VECTOR *)(panel + band * PANEL + k * VECTOR_SIZE);
-        for (int row = 0; row < TILE_ROWS; row++)
-            for (int k = 0; k < PANEL_VECTORS; k++)
-                tile[row][k] += rows[row * bands + band] * columns[k];
-    }
+    NAME2(add_bands, REAL)(rows, bands, panel, 0, whole, 0, tile);
+    NAME2(add_bands, REAL)(rows, bands, panel, whole, height, 1, tile);
     for (int row = 0; row < TILE_ROWS; row++) {
         for (int k = 0; k < PANEL_VECTORS; k++) {
             LOOSE_VECTOR *sum = (LOOSE_VECTOR *)(squares + row * LANES + k * VECTOR_SIZE % LANES);
@@ -48,19 +61,23 @@ INLINE void NAME2(add_squares, REAL)(const REAL *rows, int64_t bands, const REAL
     }
 }
 
-/* The sums of squares of CHUNK_ROWS centred rows, in LANES parts each. */
+/* The sums of squares of CHUNK_ROWS centred rows, in LANES parts each; reads the next rows. */
 static void NAME2(sum_squares, REAL)(const REAL *rows, int64_t count, int64_t bands,
                                      const REAL *panels, int64_t panel_count, int triangular,
-                                     const REAL *rest, REAL *squares)
+                                     const REAL *rest, REAL *squares, upcoming next)
 {
     memset(squares, 0, sizeof(REAL) * (size_t)(CHUNK_ROWS * LANES));
     for (int64_t i = 0; i < panel_count; i++) {
         int64_t height = bands;
+        int64_t whole = bands;
         if (triangular && (i + 1) * PANEL < bands)
             height = (i + 1) * PANEL;
+        if (triangular && i * PANEL + VECTOR_SIZE < bands)
+            whole = i * PANEL + VECTOR_SIZE;
+        read_ahead(next, i, panel_count);
         for (int64_t row = 0; row < count; row += TILE_ROWS)
-            NAME2(add_squares, REAL)(rows + row * bands, bands, panels, height, rest + i * PANEL,
-                                     squares + row * LANES);
+            NAME2(add_squares, REAL)(rows + row * bands, bands, panels, whole, height,
+                                     rest + i * PANEL, squares + row * LANES);
         panels += height * PANEL;
     }
 }

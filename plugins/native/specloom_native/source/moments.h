@@ -42,10 +42,12 @@ INLINE void add_tile(const double *left, const double *right, int64_t rows, int6
     }
 }
 
-/* Add the upper triangle of chunk^T chunk. */
-static void add_chunk(const double *chunk, int64_t rows, int64_t width, double *products)
+/* Add the upper triangle of chunk^T chunk, and read the next rows meanwhile. */
+static void add_chunk(const double *chunk, int64_t rows, int64_t width, double *products,
+                      upcoming next)
 {
     for (int64_t i = 0; i < width; i += TALL) {
+        read_ahead(next, i / TALL, width / TALL);
         int64_t j = i;
         while (j < width) {
             int64_t left = (width - j) / DOUBLES;
@@ -62,6 +64,22 @@ static void add_chunk(const double *chunk, int64_t rows, int64_t width, double *
             }
         }
     }
+}
+
+/* Move the finite ones of some rows to the front; how many these are. */
+static int64_t select_finite(double *rows, int64_t count, int64_t width)
+{
+    int64_t finite = 0;
+    if (all_finite(rows, count * width))
+        return count;
+    for (int64_t row = 0; row < count; row++) {
+        if (!all_finite(rows + row * width, width))
+            continue;
+        if (finite < row)
+            memcpy(rows + finite * width, rows + row * width, sizeof(double) * (size_t)width);
+        finite++;
+    }
+    return finite;
 }
 
 #define TYPE float

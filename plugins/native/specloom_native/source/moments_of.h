@@ -24,16 +24,25 @@ EXPORT int64_t EXPORTED_FOR(moments, TYPE)(const TYPE *rows, int64_t count, int6
     for (int64_t row = 0; row < count; row++) {
         if (keep && !keep[row])
             continue;
-        /* A row that is not finite is overwritten by the next one. */
-        filled += NAME2(load_row, TYPE)(rows + row * stride, bands, scale, offset, low, high,
-                                        shift, work + filled * width);
+        NAME2(copy_row, TYPE)(rows + row * stride, bands, scale, offset, low, high, shift,
+                              work + filled * width);
+        filled++;
+        if (filled < MOMENT_ROWS)
+            continue;
+        /* Rows that are not finite make room for the next ones. */
+        filled = select_finite(work, filled, width);
         if (filled == MOMENT_ROWS) {
-            add_chunk(work, filled, width, products);
+            upcoming next = {(const char *)(rows + (row + 1) * stride), count - row - 1,
+                             stride * (int64_t)sizeof(TYPE), bands * (int64_t)sizeof(TYPE)};
+            if (next.count > MOMENT_ROWS)
+                next.count = MOMENT_ROWS;
+            add_chunk(work, filled, width, products, next);
             used += filled;
             filled = 0;
         }
     }
-    add_chunk(work, filled, width, products);
+    filled = select_finite(work, filled, width);
+    add_chunk(work, filled, width, products, (upcoming){0});
     used += filled;
     for (int64_t band = 0; band <= bands; band++)
         products[bands * width + band] = products[band * width + bands];

@@ -52,6 +52,31 @@ INLINE void store(double *to, vector values)
     *(loose_vector *)to = values;
 }
 
+/* Rows that are needed soon: while a chunk is multiplied, the processor does not read ahead. */
+typedef struct {
+    const char *first;
+    int64_t count;
+    /* Bytes from row to row, and of a row. */
+    int64_t stride;
+    int64_t size;
+} upcoming;
+
+/* Begin to read some bytes. */
+INLINE void fetch(const void *from, int64_t size)
+{
+    enum { LINE = 64 };
+    for (int64_t byte = 0; byte < size; byte += LINE)
+        __builtin_prefetch((const char *)from + byte);
+}
+
+/* Begin to read some of them, of which each of `parts` steps has its share. */
+INLINE void read_ahead(upcoming rows, int64_t part, int64_t parts)
+{
+    int64_t end = (part + 1) * rows.count / parts;
+    for (int64_t row = part * rows.count / parts; row < end; row++)
+        fetch(rows.first + row * rows.stride, rows.size);
+}
+
 INLINE int64_t padded(int64_t size, int64_t step)
 {
     return (size + step - 1) / step * step;

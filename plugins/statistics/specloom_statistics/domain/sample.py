@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,26 @@ def _positions(height: int, width: int) -> tuple[Tensor, Tensor]:
     """The rows and columns that are looked at in images of one size."""
     rows, columns = sample_positions(height, width)
     return torch.from_numpy(rows), torch.from_numpy(columns)
+
+
+def _pixels_at(cube: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The pixels of (B, H, W, C) ``cube`` at these rows and columns, (B, n, C)."""
+    if not cube.is_contiguous():
+        return cube[:, rows, columns]
+    # Whole pixels are copied faster than the elements that two index tensors choose.
+    places = (rows * cube.shape[2] + columns).to(cube.device)
+    return cube.flatten(1, 2).index_select(1, places)
+
+
+def _quantiles(pixels: Tensor) -> Tensor:
+    """``QUANTILES`` of each band of pixels (n, C) with linear interpolation, float64 (9, C)."""
+    # NumPy sorts plain numbers many times as fast as torch's quantile.
+    ranked = torch.from_numpy(np.sort(pixels.T.contiguous().numpy())).double()
+    places = torch.tensor(QUANTILES, dtype=torch.float64) * (ranked.shape[1] - 1)
+    below = places.floor()
+    left = ranked[:, below.long()]
+    right = ranked[:, places.ceil().long()]
+    return torch.lerp(left, right, places - below).T.contiguous()
 
 
 class DomainSample:
@@ -55,7 +76,7 @@ class DomainSample:
         height, width = cube.shape[1:3]
         rows, columns = _positions(height, width)
         # All images together: on a GPU the host waits once for a batch.
-        images = cube.detach()[:, rows, columns].cpu()
+        images = _pixels_at(cube.detach(), rows, columns).cpu()
         valid_pixels = None if valid is None else valid[:, rows, columns].cpu()
         for number, pixels in enumerate(images):
             is_valid = None if valid_pixels is None else valid_pixels[number]
@@ -128,9 +149,8 @@ class DomainSample:
             return {}
         order = self._sample.keys().argsort(stable=True)
         pixels = self._sample.rows()[order].clone()
-        levels = torch.tensor(QUANTILES, dtype=torch.float64)
         return {
             "pixels": pixels,
-            "quantiles": pixels.double().quantile(levels, dim=0),
+            "quantiles": _quantiles(pixels),
             "counts": self._counts(),
         }
