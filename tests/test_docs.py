@@ -33,7 +33,7 @@ WALKS = {
     "domain": ["domain"],
     "known-targets": ["known-targets"],
     "pretreatments": ["pretreatments"],
-    "past-one-machine": ["past-one-machine"],
+    "past-one-machine": ["past-one-machine", "clusters"],
     "choosing-a-detector": ["choosing-a-detector"],
     "two-phase-training": ["two-phase-training"],
     "selecting-channels": ["selecting-channels"],
