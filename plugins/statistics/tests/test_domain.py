@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
+import specloom_statistics.domain.reference as domain_reference
 from specloom_statistics import (
     DomainMeasure,
     DomainPixels,
@@ -14,6 +16,7 @@ from specloom_statistics import (
     measure_domain,
     sample_positions,
 )
+from specloom_statistics.domain.reference import chord as domain_chord
 from specloom_statistics.domain.sample import QUANTILES
 from specloom_statistics.domain.stripes import stripe_spread
 from specloom_statistics.domain.tilt import grouped_directions, spectral_tilt
@@ -235,6 +238,23 @@ def test_invalid_pixels_are_not_compared(reference):
     found = measure_domain(reference, looked_at(cube, usable))
     assert found.is_like
     assert found.unjudged == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_comparison_has_one_thread_of_blas(reference, monkeypatch):
+    """Several, which wait by spinning, doubled the CPU time of predictions from Python."""
+    seen = []
+
+    def chord(cosines):
+        pools = threadpool_info()
+        seen.append({one["num_threads"] for one in pools if one["user_api"] == "blas"})
+        return domain_chord(cosines)
+
+    monkeypatch.setattr(domain_reference, "chord", chord)
+    with threadpool_limits(2, user_api="blas"):
+        DomainReference(sample_of(scene(0)).record())
+        measure_domain(reference, looked_at(scene(7)))
+    assert len(seen) >= 2
+    assert set(map(frozenset, seen)) == {frozenset({1})}
 
 
 def test_a_measure_as_plain_values(reference):

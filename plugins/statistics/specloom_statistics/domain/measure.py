@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specloom.torch import one_thread
 from specloom_statistics.domain.reference import (
     LEAST_BANDS,
     DomainReference,
@@ -127,6 +128,17 @@ def measure_domain(
         unjudged: The share of all unjudged pixels; by default of those looked at.
         scores: The share of the fit's scores that are smaller than the cube's median score.
     """
+    # Products of so few pixels take no less time with several threads, which wait by spinning.
+    with one_thread():
+        return _measured(reference, looked, unjudged, scores)
+
+
+def _measured(
+    reference: DomainReference,
+    looked: DomainPixels,
+    unjudged: float | None,
+    scores: float | None,
+) -> DomainMeasure:
     finite = np.isfinite(looked.pixels)
     dead = _dead_bands(reference, looked.pixels[looked.usable], finite[looked.usable])
     judged = looked.usable & finite.all(axis=1)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from specloom.torch import one_thread
 from specloom_statistics.domain.tilt import Floats32, grouped_directions, spectral_tilt
 
 Floats = NDArray[np.float64]
@@ -79,9 +80,10 @@ class DomainReference:
         self.dark = float(np.mean(~self.spectra.lit))
         self.saturated = share_at_top(self.pixels)
         self.constant = is_constant(self.pixels)
-        self.distance = self._usual_distance()
-        self._weights, self._offsets = self._fit_bands()
-        self.errors = self._usual_errors()
+        with one_thread():
+            self.distance = self._usual_distance()
+            self._weights, self._offsets = self._fit_bands()
+            self.errors = self._usual_errors()
 
     @property
     def bands(self) -> int:
