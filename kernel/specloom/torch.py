@@ -276,7 +276,12 @@ def all_cores() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def map_blocks(work: Callable[[int, M], R], count: int, memory: Callable[[], M]) -> list[R]:
+def map_blocks(
+    work: Callable[[int, M], R],
+    count: int,
+    memory: Callable[[], M],
+    most: int | None = None,
+) -> list[R]:
     """The results of all blocks, in their order, computed by the threads of the process.
 
     BLAS and torch have one thread meanwhile. Inside of a block, blocks are computed one after
@@ -287,9 +292,10 @@ def map_blocks(work: Callable[[int, M], R], count: int, memory: Callable[[], M])
         work: Computes the block of a number; its other argument is the memory of its thread.
         count: How many blocks there are. It must follow from the data alone.
         memory: Makes what a thread works in.
+        most: How many threads compute at the most; None for all.
     """
     results: list[Any] = [None] * count
-    _run_blocks(work, results.__setitem__, count, memory)
+    _run_blocks(work, results.__setitem__, count, memory, most or threads.MOST)
     return results
 
 

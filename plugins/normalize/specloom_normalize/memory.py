@@ -9,10 +9,14 @@ from torch import Tensor
 BLOCK = 1 << 18
 """Values at a time: 1 MB of float32 stays in a core's cache."""
 PART = 1 << 21
-"""Values that a thread takes at a time: several large pages, as two threads that touch one for the
-first time both clear it."""
+"""Values that are written at a time: several large pages."""
 LARGE = 1 << 22
 """Bytes from which NumPy requests large pages."""
+
+
+def has_large_pages(data: Tensor) -> bool:
+    """Whether ``new_memory`` requests large pages for a result like ``data``."""
+    return data.device.type == "cpu" and data.numel() * data.element_size() >= LARGE
 
 
 def new_memory(data: Tensor) -> Tensor:
@@ -22,8 +26,7 @@ def new_memory(data: Tensor) -> Tensor:
     the first touch of many small pages takes longer than the arithmetic: for a cube of 64 MB
     three times as long.
     """
-    size = data.numel() * data.element_size()
-    if data.device.type != "cpu" or size < LARGE:
+    if not has_large_pages(data):
         return torch.empty_like(data, memory_format=torch.contiguous_format)
-    raw = np.empty(size, np.uint8)
+    raw = np.empty(data.numel() * data.element_size(), np.uint8)
     return torch.from_numpy(raw).view(data.dtype).view(data.shape)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from specloom.torch import map_blocks, no_memory, usable_pixels
-from specloom_normalize.memory import BLOCK, PART, new_memory
+from specloom_normalize.memory import BLOCK, PART, has_large_pages, new_memory
 from specloom_statistics import native_kernels, quantiles
 
 NATIVE_TYPES = (torch.float32, torch.float64)
@@ -79,7 +79,10 @@ class Scaling(NamedTuple):
                 part = part.view(1, -1)
             kernels.scale(values, low, span, part, clip=clip)
 
-        map_blocks(scale, len(starts), no_memory)
+        # The system clears large pages when they are touched for the first time, which takes
+        # most of the time, and two threads often wait for each other there.
+        most = 1 if has_large_pages(rows) else None
+        map_blocks(scale, len(starts), no_memory, most)
         return result.view(data.shape)
 
     def _scale_rows(self, rows: Tensor, out: Tensor, *, clip: bool) -> None:
