@@ -71,8 +71,7 @@ def rows(name: str, found: Mapping[str, Any]) -> Iterator[list[str]]:
         yield [name, f"memory of {what}, MiB above start (batches)", each, "", "", "", ""]
     for size, phases in found.get("sizes_by_threads", {}).items():
         for phase, row in phases.items():
-            gains = ", ".join(f"{what} {value:g}" for what, value in row.items())
-            yield [f"{name} {size}", phase, gains, "", "", "", ""]
+            yield [f"{name} {size}", phase, by_threads(row), "", "", "", ""]
     for size, one in found.get("sizes", {}).items():
         for phase, sides in one["phases"].items():
             ours = sides["ours"]
@@ -84,6 +83,17 @@ def rows(name: str, found: Mapping[str, Any]) -> Iterator[list[str]]:
             parts = ", ".join(f"{value:.2f} {rate}" for rate, value in sides["fraction"].items())
             label = f"{size}: {one['pixels']} x {one['bands']}"
             yield [f"{name} {label}", phase, times, *each, parts]
+
+
+def by_threads(row: Mapping[str, float]) -> str:
+    """Times by the number of threads, the gain over one, and the default over the best."""
+    times = []
+    for what, value in row.items():
+        count, _, kind = what.partition(", ")
+        if kind == "ms":
+            gain = "" if count == "1" else f", {row[f'{count}, gain']:g}x"
+            times.append(f"{value:.4g} ({count}{gain})")
+    return f"{', '.join(times)}; default {row['over_best']:g} of the best"
 
 
 def table(reports: Mapping[str, Mapping[str, Any]]) -> str:
