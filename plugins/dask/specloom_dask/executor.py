@@ -86,7 +86,7 @@ class Dask:
         """What comes of all shares, merged by the fixed tree.
 
         Raises:
-            SpecloomError: A share failed; no further share is begun.
+            SpecloomError: A share failed; no further share is started.
             ValueError: There is no share.
         """
         return self._total(job, shares)
@@ -95,7 +95,7 @@ class Dask:
         """As ``total``, of these shares and of the subtrees that are stored already.
 
         Raises:
-            SpecloomError: A share failed; no further share is begun.
+            SpecloomError: A share failed; no further share is started.
             ValueError: There is no share.
         """
         return self._total(job, shares, parts)

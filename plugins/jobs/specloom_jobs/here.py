@@ -44,7 +44,7 @@ class Here:
         """What comes of all shares, merged by the fixed tree.
 
         Raises:
-            SpecloomError: A share failed; the shares after it are not begun.
+            SpecloomError: A share failed; the shares after it are not started.
             ValueError: There is no share.
         """
         task = self._begin(job)
@@ -54,7 +54,7 @@ class Here:
         """As ``total``, of these shares and of the subtrees that are stored already.
 
         Raises:
-            SpecloomError: A share failed; the shares after it are not begun.
+            SpecloomError: A share failed; the shares after it are not started.
             ValueError: There is no share.
         """
         task = self._begin(job)

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class _Entry(NamedTuple):
-    """A computed value, and what tells whether it is the present one."""
+    """A computed value, and what shows whether it is current."""
 
     value: Any
     sources: tuple[object, ...]
