@@ -208,7 +208,7 @@ class CubeWork:
         return []
 
     def _cubes(self) -> Sequence[Ticket]:
-        """As many cubes as take about two seconds, fewer at the end; none where all have started."""
+        """As many cubes as take about two seconds, fewer at the end; none where all started."""
         tickets: list[Ticket] = []
         for at, (one, folder) in self._rest:
             if self._take_known(at):
