@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -106,11 +106,16 @@ def _is_device(path: Path) -> bool:
     return path.exists()
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Remove the unfinished files that ``write_file`` of dead processes left in a folder."""
+def remove_abandoned(folder: Path, belongs: Callable[[str], bool] = is_temporary) -> None:
+    """Remove the files that dead processes left in a folder, and whose lock they held.
+
+    Args:
+        folder: The folder.
+        belongs: Whether a file of that name is one of them; by default those of ``write_file``.
+    """
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
-            if is_temporary(entry.name) and entry.is_file(follow_symlinks=False):
+            if belongs(entry.name) and entry.is_file(follow_symlinks=False):
                 _remove_if_abandoned(Path(entry.path))
 
 

@@ -221,7 +221,8 @@ def _check_type(cls: Any, name: str, hint: Any, values: Iterable[Any]) -> None:
 
 def _check_arguments(cls: Any, method: str) -> None:
     """A method takes exactly the input ports, with the default None where one may be absent."""
-    _self, *arguments = inspect.signature(getattr(cls, method)).parameters.values()
+    parameters = list(inspect.signature(getattr(cls, method)).parameters.values())
+    arguments = parameters[1:]  # without ``self``
     for argument in arguments:
         what = f"{method} takes {argument}, which would swallow a wrong name"
         hold(not _takes_any_name(argument), cls, what)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from specloom import (
     IntegrityError,
     UnavailableError,
-    lock_abandoned,
     open_locked,
     process_tag,
+    remove_abandoned,
     uninterrupted,
 )
 from specloom_dask.handshake import worker_name
@@ -51,7 +51,7 @@ def weights_aside(packed: dict[str, Any], folder: Path | None) -> Iterator[dict[
     if len(weights) <= MOST_BYTES or folder is None or not folder.is_dir():
         yield packed
         return
-    _remove_abandoned(folder)
+    remove_abandoned(folder, lambda name: name.startswith(PREFIX))
     digest = hashlib.sha256(weights).hexdigest()
     path, handle = _open(folder.resolve(), digest)
     try:
@@ -130,14 +130,3 @@ def _write(path: Path, handle: int, weights: bytes) -> None:
 def _not_written(path: Path, error: OSError) -> UnavailableError:
     what = f"{path} with the weights of the job cannot be written: {error.strerror or error}"
     return UnavailableError(what, fix="choose another folder with --out, or make room on the disk")
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove the weights of processes that were killed."""
-    for path in folder.glob(f"{PREFIX}*"):
-        handle = lock_abandoned(path)
-        if handle is None:
-            continue
-        with suppress(OSError):
-            path.unlink()
-        os.close(handle)

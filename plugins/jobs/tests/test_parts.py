@@ -155,14 +155,15 @@ def test_more_items_leave_the_subtrees_before_them(here, tmp_path):
     assert Sums.read == list(range(96, 120))
 
 
-@pytest.mark.parametrize("changed", ["a03.hdr", "a03.img"])
+@pytest.mark.parametrize("changed", ["a03.hdr", "a03.img", "a03.pixels", "a03.IMG"])
 def test_files_that_changed_are_read_again(here, tmp_path, changed):
     cubes = tmp_path / "cubes"
     cubes.mkdir()
     items = []
+    ending = ".img" if changed.endswith(".hdr") else Path(changed).suffix
     for number in range(50):
         (cubes / f"a{number:02}.hdr").write_text("header")
-        (cubes / f"a{number:02}.img").write_text("pixels")
+        (cubes / f"a{number:02}{ending}").write_text("pixels")
         items.append({"number": number, "cube": str(cubes / f"a{number:02}.hdr")})
     stopped(here, tmp_path / "parts", items, 49)
     os.utime(cubes / changed, ns=(1, 1))

@@ -82,6 +82,30 @@ class LevelCounts:
         self.counted.merge(state)
 
 
+class _Counts:
+    """Whole numbers that are counted, and added where states are merged.
+
+    Args:
+        size: How many there are.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.start()
+
+    def start(self) -> None:
+        """Forget what was counted."""
+        self._counts = torch.zeros(self._size, dtype=torch.int64)
+
+    def state(self) -> Mapping[str, Tensor]:
+        """The counts."""
+        return {"counts": self._counts.clone()}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add what another one counted."""
+        self._counts += state["counts"]
+
+
 class DecidedPixels(NamedTuple):
     """What a decider decides of the pixels that count."""
 
@@ -91,7 +115,7 @@ class DecidedPixels(NamedTuple):
     normal: int
 
 
-class DecisionCounts:
+class DecisionCounts(_Counts):
     """What a decider, as it is now, decides of the pixels that count.
 
     Args:
@@ -103,11 +127,7 @@ class DecisionCounts:
     def __init__(self, run: Run, decider: str, stage: str) -> None:
         self._output = f"{decider}.decisions"
         self._batches = CountedBatches(run, decider, stage, [self._output])
-        self.start()
-
-    def start(self) -> None:
-        """Forget what was counted."""
-        self._counts = torch.zeros(len(DecidedPixels._fields), dtype=torch.int64)
+        super().__init__(len(DecidedPixels._fields))
 
     def add(self, batch: Batch | ImageWindows, watch: DomainWatch | None = None) -> None:
         """Count the decisions of a batch."""
@@ -116,14 +136,6 @@ class DecisionCounts:
         targets = found.targets
         counts = ((decisions & targets).sum(), (decisions & ~targets).sum())
         self._counts += torch.tensor([*counts, targets.sum(), (~targets).sum()])
-
-    def state(self) -> Mapping[str, Tensor]:
-        """The counts."""
-        return {"counts": self._counts.clone()}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add what another one counted."""
-        self._counts += state["counts"]
 
     def decided(self) -> DecidedPixels:
         """What was counted."""
@@ -196,7 +208,7 @@ class FoundAlarms(NamedTuple):
     pixels: int
 
 
-class AlarmCounts:
+class AlarmCounts(_Counts):
     """The false alarms of a decider, as it is now, on normal images.
 
     Args:
@@ -222,11 +234,7 @@ class AlarmCounts:
         self._parameter = parameter
         self._per = per
         self._connectivity: Connectivity = connectivity
-        self.start()
-
-    def start(self) -> None:
-        """Forget what was counted."""
-        self._counts = torch.zeros(len(FoundAlarms._fields), dtype=torch.int64)
+        super().__init__(len(FoundAlarms._fields))
 
     def add(self, batch: Batch | ImageWindows, watch: DomainWatch | None = None) -> None:
         """Count the false alarms of a batch."""
@@ -236,14 +244,6 @@ class AlarmCounts:
             decided = values[self._output][image.number, ..., 0].cpu() & image.counted
             found = FoundAlarms(self._count(decided), int(decided.sum()), int(image.counted.sum()))
             self._counts += torch.tensor(found)
-
-    def state(self) -> Mapping[str, Tensor]:
-        """The counts."""
-        return {"counts": self._counts.clone()}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add what another one counted."""
-        self._counts += state["counts"]
 
     def alarms(self) -> FoundAlarms:
         """What was counted."""
