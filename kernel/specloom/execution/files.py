@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from platform import node
 from typing import Any
 
 from specloom.contract.errors import UnavailableError
@@ -72,8 +73,6 @@ def process_tag() -> str:
     A file or folder with it in its name is of this process alone, also in a folder that several
     machines or containers share.
     """
-    from platform import node
-
     host = re.sub(r"\W", "_", node(), flags=re.ASCII)[:32]
     process = os.getpid()
     random = os.urandom(4).hex()
