@@ -323,6 +323,8 @@ def is_tried(arguments: Sequence[str]) -> bool:
     """Whether a command line is tried with stand-ins in this process."""
     if not arguments or arguments[0] not in COMMANDS or os.environ.get(FULL):
         return False
+    if sys.stdout is None or sys.stderr is None:  # a stream that is closed
+        return False
     return not any(library in sys.modules for library in LIBRARIES)
 
 

@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from specloom import (
 )
 from specloom_dask.call import call
 from specloom_dask.handshake import PROBE, advice, describe, differences, problems_of
+from specloom_dask.task_keys import new_key
 from specloom_dask.wire import error_of
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ SECONDS = 120
 """How long the workers that are there may take to introduce themselves."""
 
 PAUSE = 0.02
-
-_numbers = count()
 
 
 @dataclass
@@ -162,7 +160,7 @@ class Introductions:
                 raise self._not_there(address, tree)
             self._shipped.add((address, tree))
             payload = {"tree": tree, "files": pack_tree(tree)}
-            key = f"specloom-store-{os.getpid()}-{next(_numbers)}"
+            key = new_key("store")
             stored = self._client.submit(
                 call, "store", {}, [], payload, key=key, workers=[address], pure=False
             )
@@ -180,7 +178,7 @@ class Introductions:
         job: Any = self._job
         if job is None:
             job = dict(self._packed)
-        key = f"specloom-handshake-{os.getpid()}-{next(_numbers)}"
+        key = new_key("handshake")
         return self._client.submit(
             call, "handshake", job, [], wanted, key=key, workers=[address], pure=False
         )

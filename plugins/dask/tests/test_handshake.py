@@ -85,7 +85,7 @@ def test_what_may_change_the_last_digits_is_warned_of(changes, warning):
 
 def test_workers_that_hand_back_memory_eagerly_are_noted():
     quick = worker(trim="4294967296")
-    assert list(advice([quick, worker(trim="")])) == []
+    assert list(advice([quick, worker(trim=""), worker(trim="²")])) == []
     (note,) = advice([quick, worker(trim="65536")])
     assert note == (
         "workers hand back memory after each large array, as Dask sets "
