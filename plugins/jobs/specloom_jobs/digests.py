@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from specloom import MergeTree, Share
 
 HEADER = ".hdr"
 """The ending of ENVI headers; the pixels have any other one, or none."""
+
+REFERENCE = re.compile("white|dark", re.IGNORECASE)
+"""What is in the names of the references of captures, which tickets need not name."""
 
 
 class DataDigests:
@@ -25,17 +31,14 @@ class DataDigests:
         self._wants = wants
         self._tree: MergeTree[str] = MergeTree(_join, self._note)
         self._subtrees: dict[tuple[int, int], str] = {}
-        #: The files of each folder with a header by their names without ending, listed once.
-        self._by_stem: dict[Path, dict[str, list[Path]]] = {}
+        self._folders: dict[Path, _Folder] = {}
 
     def add(self, share: Share) -> None:
         """Take in the next share, before it is read."""
         parts = []
         for ticket in share.tickets:
             parts.append(json.dumps(ticket, sort_keys=True))
-            for value in ticket.values():
-                if isinstance(value, str):
-                    parts.append(self._state_of(value))
+            parts += [self._state_of(text) for text in _texts_in(ticket)]
         self._tree.add(share.number, _join(parts))
 
     def of_subtree(self, level: int, number: int) -> str:
@@ -54,31 +57,71 @@ class DataDigests:
         if self._wants(level):
             self._subtrees[level, number] = digest
 
-    def _state_of(self, value: str) -> str:
+    def _state_of(self, text: str) -> str:
         """Sizes and times of a file, and of what it may be the header of; empty for no file."""
-        file = Path(value)
+        file = Path(text)
         if not file.is_absolute():
             return ""
-        files = [file]
-        if file.suffix.lower() == HEADER:
-            files += [file.with_suffix(""), *self._with_stem(file)]
-        lines = []
-        for one in files:
-            with suppress(OSError):
-                found = one.stat()
-                lines.append(f"{one.name} {found.st_size} {found.st_mtime_ns}")
-        return " ".join(lines)
+        if file.suffix.lower() != HEADER:
+            return _states([file])
+        folder = self._folder(file.parent)
+        pixels = folder.by_stem.get(file.stem.lower(), [])
+        above = self._folder(file.parent.parent)
+        states = _states([file, file.with_suffix(""), *pixels])
+        return f"{states} {folder.references} {above.references}"
 
-    def _with_stem(self, header: Path) -> list[Path]:
-        """The files beside a header that have its name, with any ending."""
-        folder = header.parent
-        if folder not in self._by_stem:
-            by_stem: dict[str, list[Path]] = {}
-            with suppress(OSError):
-                for path in sorted(folder.iterdir()):
-                    by_stem.setdefault(path.stem, []).append(path)
-            self._by_stem[folder] = by_stem
-        return self._by_stem[folder].get(header.stem, [])
+    def _folder(self, path: Path) -> _Folder:
+        """What a folder holds, which is looked at once."""
+        if path not in self._folders:
+            self._folders[path] = _Folder.read(path)
+        return self._folders[path]
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """What a folder with headers holds.
+
+    Args:
+        by_stem: Its files by their names without ending, in lower case.
+        references: A digest of the states of what may be references of captures.
+    """
+
+    by_stem: Mapping[str, list[Path]]
+    references: str
+
+    @staticmethod
+    def read(path: Path) -> _Folder:
+        """What a folder holds; nothing where it cannot be read."""
+        by_stem: dict[str, list[Path]] = {}
+        references = []
+        with suppress(OSError):
+            for file in sorted(path.iterdir()):
+                by_stem.setdefault(file.stem.lower(), []).append(file)
+                if REFERENCE.search(file.name) and file.is_file():
+                    references.append(file)
+        return _Folder(by_stem, _join([_states(references)]))
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """The texts in a value of JSON, also those within lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts_in(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts_in(one)
+
+
+def _states(files: Iterable[Path]) -> str:
+    """Name, size and time of those of some files that are there."""
+    lines = []
+    for file in files:
+        with suppress(OSError):
+            found = file.stat()
+            lines.append(f"{file.name} {found.st_size} {found.st_mtime_ns}")
+    return " ".join(lines)
 
 
 def _join(parts: Sequence[str]) -> str:
