@@ -206,7 +206,11 @@ def run_blocks(
         return
     most = min(threads.count(), most)
     if most < 2:
-        _work_alone(function, done, count)
+        _here.works_on_blocks = True
+        try:
+            _work_alone(function, done, count)
+        finally:
+            _here.works_on_blocks = False
         return
     work = _Work(function, done, count)
 

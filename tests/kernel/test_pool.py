@@ -144,17 +144,21 @@ def test_a_warning_arrives_once():
         map_blocks(work, 30, nothing)
 
 
-def test_blocks_inside_of_blocks_are_done_by_one_thread():
+@pytest.mark.parametrize("most", [None, 1])
+def test_blocks_inside_of_blocks_are_done_by_one_thread(most):
     def inner(number, _):
+        time.sleep(0.001)
         return threading.get_ident(), number
 
     def outer(number, _):
         return threading.get_ident(), map_blocks(inner, 5, nothing)
 
     with limited(3):
-        results = map_blocks(outer, 6, nothing)
-    for thread, blocks in results:
-        assert blocks == [(thread, number) for number in range(5)]
+        results = map_blocks(outer, 6, nothing, most)
+        for thread, blocks in results:
+            assert blocks == [(thread, number) for number in range(5)]
+        meeting = threading.Barrier(2, timeout=30)
+        map_blocks(lambda number, _: meeting.wait(), 2, nothing)  # several again
 
 
 def test_modes_of_torch_and_numpy_hold_in_all_threads():

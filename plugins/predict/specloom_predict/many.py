@@ -645,10 +645,13 @@ class _Taking:
         """
         call = self._call
         self._progress(done=0)
-        for number, outcome in work.outcomes():
-            self._take(number, outcome)
-            if call.stopped:
-                break
+        try:
+            for number, outcome in work.outcomes():
+                self._take(number, outcome)
+                if call.stopped:
+                    break
+        except WriteError as error:  # of the ledger, the summary, or the folder of tiles
+            call.stop(str(call.ledger.out), error, len(self._inputs) - self._done)
         remove_abandoned_work(call.ledger.out)  # of workers that died
         call.summary.unexpected = work.unexpected or self._known.task.unexpected
 
