@@ -331,7 +331,8 @@ def is_tried(arguments: Sequence[str]) -> bool:
 def answer(command: Callable[[], object]) -> list[tuple[TextIO, str]] | None:
     """The streams and texts that a command writes where it ends well; else None.
 
-    The stand-ins stay in this process, which must end after it, or start again.
+    The stand-ins stay in this process, which must end after it, start again, or go on after
+    ``remove_stand_ins``.
 
     Args:
         command: Runs it, and returns its exit code.

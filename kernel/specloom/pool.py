@@ -54,7 +54,7 @@ class _Help:
             self._done.set()
 
     def wait(self) -> None:
-        """Cancel the call, or wait for its end if it has begun; raise its error."""
+        """Cancel the call, or wait for its end if it has started; raise its error."""
         if self._is_taken.acquire(blocking=False):
             self._ended()
             return
@@ -173,7 +173,7 @@ class _Work:
     def raise_first(self) -> None:
         """Raise an interruption, or else the error of the first block that failed.
 
-        Every block before it was begun too, so that it is the same with any number of threads.
+        Every block before it was started too, so that it is the same with any number of threads.
         """
         errors = self._errors
         self._errors = {}

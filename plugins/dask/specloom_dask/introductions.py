@@ -90,13 +90,13 @@ class Introductions:
         self._warned: set[str] = set()
 
     def look(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
-        """Ask workers that are new, and take in what others have answered.
+        """Let new workers introduce themselves, and take in what others answered.
 
         Raises:
             SpecloomError: A worker does not fit the job.
         """
         for address in workers.keys() - self.reports.keys() - self._pending.keys():
-            self._pending[address] = self._ask(address)
+            self._pending[address] = self._request(address)
         for address in list(self._pending):
             if address not in workers:
                 del self._pending[address]
@@ -173,7 +173,7 @@ class Introductions:
         fix = "run 'specloom plugins sync' there, or set ship_plugins: true"
         return IntegrityError(what, where=f"worker {address}", fix=fix)
 
-    def _ask(self, address: str) -> Future[Any]:
+    def _request(self, address: str) -> Future[Any]:
         wanted = json.dumps(self._wanted.as_json())
         job: Any = self._job
         if job is None:

@@ -45,7 +45,7 @@ def test_all_tasks_of_a_job_have_such_keys(client):
     session._submit_reported(Share(0, ()))
     session._submit_merge([])
     session._submit_part(b"")
-    Introductions(client, {}, None, Wanted())._ask("tcp://127.0.0.1:1")
+    Introductions(client, {}, None, Wanted())._request("tcp://127.0.0.1:1")
     job, *others = client.keys
     assert job == "specloom-job-0123", "clients with the same job share it"
     verbs = ["do", "report", "merge", "part", "handshake"]

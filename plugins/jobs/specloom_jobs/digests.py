@@ -71,7 +71,7 @@ class DataDigests:
         return f"{states} {folder.references} {above.references}"
 
     def _folder(self, path: Path) -> _Folder:
-        """What a folder holds, which is looked at once."""
+        """What a folder held when it was first needed."""
         if path not in self._folders:
             self._folders[path] = _Folder.read(path)
         return self._folders[path]

@@ -64,11 +64,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from specloom import Run
+    from specloom_cubes import Reading
     from specloom_predict.fitted_pipeline import Scale
     from specloom_predict.rules import Rule
 
 SPLIT_ABOVE = 4_000_000_000
 """Bytes of a cube above which workers make it tile by tile, unless a call says otherwise."""
+
+ON_CPU = "the GPU is not used: with --on and --split-above cubes are predicted on the CPU"
 
 HERE = "jobs.Here"
 """The executor in this process."""
@@ -262,6 +265,8 @@ def predict_all(
     """
     check_formats(formats)
     check_fail_on(fail_on)
+    if on is not None or split_above is not None:
+        _check_device(device)
     predictor = Predictor(pipeline, outputs, device, observed, scale, reject_when)
     predictor.run.quiet = quiet
     out = Path(out)
@@ -288,13 +293,7 @@ def predict_all(
     summary = Summary(failed=errors, rules=predictor.rules, fail_on=fail_on, strict=strict)
     if not predictor.run.graph.fitted_on:
         summary.notes.append(NOT_COMPARED)
-    references = references_among(cubes, predictor.reading)
-    if references and predictor.reading.calibration is not None:
-        cubes = [one for one in cubes if one not in references]
-        summary.notes.append(f"{_listed(references)}: excluded; name such a file to predict it")
-    elif references:
-        what = "predicted like the others, as the pipeline calibrates no cube"
-        summary.notes.append(f"{_listed(references)}: {what}")
+    cubes = _without_references(cubes, predictor.reading, summary.notes)
     ledger = Ledger.read(out)
     placed = PlacedInputs(folders(cubes, out, ledger.folders()))
     if dry_run:
@@ -336,6 +335,34 @@ def _split_size(split_above: int | None, on: str | Executor | None) -> int | Non
         what = f"split_above is {split_above}"
         raise ConfigError(what, fix="set a number of bytes from 1 on, or leave it out")
     return split_above
+
+
+def _without_references(cubes: list[Input], reading: Reading, notes: list[str]) -> list[Input]:
+    """The cubes without references of others, where the pipeline calibrates; a note lists these."""
+    references = references_among(cubes, reading)
+    if not references:
+        return cubes
+    if reading.calibration is None:
+        what = "predicted like the others, as the pipeline calibrates no cube"
+        notes.append(f"{_listed(references)}: {what}")
+        return cubes
+    notes.append(f"{_listed(references)}: excluded; name such a file to predict it")
+    excluded = set(references)
+    return [one for one in cubes if one not in excluded]
+
+
+def _check_device(device: str) -> None:
+    """Refuse another device than that of workers.
+
+    Raises:
+        ConfigError: It is no CPU.
+    """
+    if device not in ("auto", "cpu"):
+        raise ConfigError(
+            f"cubes are predicted on {device}, and workers have the CPU alone",
+            where=f"--device {device}",
+            fix="leave it out, or leave out --on and --split-above",
+        )
 
 
 def _executor_here(run: Run) -> Executor:
@@ -592,6 +619,8 @@ def _predict_placed(
     job = cube_job(task.predictor, task.order, wanted.outputs, wanted.scale)
     repeated = RepeatedFailures(ignored=wanted.keep_going)
     run = task.predictor.run
+    if run.runtime.device != "cpu":
+        call.summary.notes.append(ON_CPU)
 
     def report_tiles(made: int, count: int) -> None:
         run.hook.progress(run=run, what="tiles", done=made, total=count)
