@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,8 @@ class DataDigests:
         self._wants = wants
         self._tree: MergeTree[str] = MergeTree(_join, self._note)
         self._subtrees: dict[tuple[int, int], str] = {}
-        self._folders: dict[Path, _Folder] = {}
+        self._stems: dict[Path, Mapping[str, list[Path]]] = {}
+        self._states_of_references: dict[Path, str] = {}
 
     def add(self, share: Share) -> None:
         """Take in the next share, before it is read."""
@@ -64,42 +64,35 @@ class DataDigests:
             return ""
         if file.suffix.lower() != HEADER:
             return _states([file])
-        folder = self._folder(file.parent)
-        pixels = folder.by_stem.get(file.stem.lower(), [])
-        above = self._folder(file.parent.parent)
+        pixels = self._by_stem(file.parent).get(file.stem.lower(), [])
         states = _states([file, file.with_suffix(""), *pixels])
-        return f"{states} {folder.references} {above.references}"
+        here = self._references(file.parent)
+        above = self._references(file.parent.parent)
+        return f"{states} {here} {above}"
 
-    def _folder(self, path: Path) -> _Folder:
-        """What a folder held when it was first needed."""
-        if path not in self._folders:
-            self._folders[path] = _Folder.read(path)
-        return self._folders[path]
+    def _by_stem(self, folder: Path) -> Mapping[str, list[Path]]:
+        """The files that a folder first had, by their names without ending, in lower case."""
+        if folder not in self._stems:
+            by_stem: dict[str, list[Path]] = {}
+            for path in _files_in(folder):
+                by_stem.setdefault(path.stem.lower(), []).append(path)
+            self._stems[folder] = by_stem
+        return self._stems[folder]
+
+    def _references(self, folder: Path) -> str:
+        """A digest of what may be references of captures in a folder, as they first were."""
+        if folder not in self._states_of_references:
+            named = [path for path in _files_in(folder) if REFERENCE.search(path.name)]
+            states = _states(path for path in named if path.is_file())
+            self._states_of_references[folder] = _join([states])
+        return self._states_of_references[folder]
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """What a folder with headers holds.
-
-    Args:
-        by_stem: Its files by their names without ending, in lower case.
-        references: A digest of the states of what may be references of captures.
-    """
-
-    by_stem: Mapping[str, list[Path]]
-    references: str
-
-    @staticmethod
-    def read(path: Path) -> _Folder:
-        """What a folder holds; nothing where it cannot be read."""
-        by_stem: dict[str, list[Path]] = {}
-        references = []
-        with suppress(OSError):
-            for file in sorted(path.iterdir()):
-                by_stem.setdefault(file.stem.lower(), []).append(file)
-                if REFERENCE.search(file.name) and file.is_file():
-                    references.append(file)
-        return _Folder(by_stem, _join([_states(references)]))
+def _files_in(folder: Path) -> list[Path]:
+    """What a folder holds, sorted; nothing where it cannot be read."""
+    with suppress(OSError):
+        return sorted(folder.iterdir())
+    return []
 
 
 def _texts_in(value: Any) -> Iterator[str]:

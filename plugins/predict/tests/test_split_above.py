@@ -303,6 +303,27 @@ def test_tiles_of_a_process_that_lives_stay(fitted, cube, tmp_path):
     assert not living.path.exists()
 
 
+def test_a_folder_of_tiles_that_goes_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    """Another call may take it for abandoned."""
+    calls = []
+    open_locked = tile_files.open_locked
+
+    def removed_first(path):
+        calls.append(path)
+        if len(calls) == 1:
+            tile_files.remove_abandoned_tiles(tmp_path)
+        return open_locked(path)
+
+    monkeypatch.setattr(tile_files, "open_locked", removed_first)
+    made = TileFolder(tmp_path, "key")
+    made.open()
+    tile_files.remove_abandoned_tiles(tmp_path)
+    assert made.path.exists()
+    made.remove()
+    assert list(tmp_path.iterdir()) == []
+    assert len(calls) == 2
+
+
 def test_two_calls_share_the_tiles_of_a_cube(fitted, cube, tmp_path, made):
     """The second call comes while the first has made some tiles, and is done before it."""
     out = tmp_path / "out"
