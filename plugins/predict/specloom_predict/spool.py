@@ -56,7 +56,7 @@ class Spool(Sequence[T]):
         Raises:
             WriteError: The disk of temporary files is full.
         """
-        line = json.dumps(self._to_plain(value), ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(self._to_plain(value)).encode() + b"\n"
         try:
             self._file.seek(self._size)
             self._file.write(line)

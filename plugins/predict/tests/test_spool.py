@@ -18,11 +18,11 @@ def filled(*values):
 
 
 def test_it_is_a_list_of_what_was_added():
-    made = filled({"a": 1}, "ä\n", [2.5, None])
-    assert made == [{"a": 1}, "ä\n", [2.5, None]]
+    made = filled({"a": 1}, "ä\n\udce9", [2.5, None])
+    assert made == [{"a": 1}, "ä\n\udce9", [2.5, None]]
     assert made != filled(1)
     assert made != 3
-    assert (len(made), made[-1], made[1:]) == (3, [2.5, None], ["ä\n", [2.5, None]])
+    assert (len(made), made[-1], made[1:]) == (3, [2.5, None], ["ä\n\udce9", [2.5, None]])
     assert repr(filled(1, 2)) == "Spool([1, 2])"
     assert filled() == []
     with pytest.raises(IndexError):
