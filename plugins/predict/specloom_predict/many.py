@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from specloom import Run
-    from specloom_cubes import Reading
     from specloom_predict.fitted_pipeline import Scale
     from specloom_predict.rules import Rule
 
@@ -263,10 +262,9 @@ def predict_all(
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
     """
+    _check_device(device, on, split_above)
     check_formats(formats)
     check_fail_on(fail_on)
-    if on is not None or split_above is not None:
-        _check_device(device)
     predictor = Predictor(pipeline, outputs, device, observed, scale, reject_when)
     predictor.run.quiet = quiet
     out = Path(out)
@@ -293,7 +291,13 @@ def predict_all(
     summary = Summary(failed=errors, rules=predictor.rules, fail_on=fail_on, strict=strict)
     if not predictor.run.graph.fitted_on:
         summary.notes.append(NOT_COMPARED)
-    cubes = _without_references(cubes, predictor.reading, summary.notes)
+    references = references_among(cubes, predictor.reading)
+    if references and predictor.reading.calibration is not None:
+        cubes = [one for one in cubes if one not in references]
+        summary.notes.append(f"{_listed(references)}: excluded; name such a file to predict it")
+    elif references:
+        what = "predicted like the others, as the pipeline calibrates no cube"
+        summary.notes.append(f"{_listed(references)}: {what}")
     ledger = Ledger.read(out)
     placed = PlacedInputs(folders(cubes, out, ledger.folders()))
     if dry_run:
@@ -337,27 +341,14 @@ def _split_size(split_above: int | None, on: str | Executor | None) -> int | Non
     return split_above
 
 
-def _without_references(cubes: list[Input], reading: Reading, notes: list[str]) -> list[Input]:
-    """The cubes without references of others, where the pipeline calibrates; a note lists these."""
-    references = references_among(cubes, reading)
-    if not references:
-        return cubes
-    if reading.calibration is None:
-        what = "predicted like the others, as the pipeline calibrates no cube"
-        notes.append(f"{_listed(references)}: {what}")
-        return cubes
-    notes.append(f"{_listed(references)}: excluded; name such a file to predict it")
-    excluded = set(references)
-    return [one for one in cubes if one not in excluded]
-
-
-def _check_device(device: str) -> None:
-    """Refuse another device than that of workers.
+def _check_device(device: str, on: str | Executor | None, split_above: int | None) -> None:
+    """Refuse another device than that of workers, where these predict.
 
     Raises:
         ConfigError: It is no CPU.
     """
-    if device not in ("auto", "cpu"):
+    is_by_workers = on is not None or split_above is not None
+    if is_by_workers and device not in ("auto", "cpu"):
         raise ConfigError(
             f"cubes are predicted on {device}, and workers have the CPU alone",
             where=f"--device {device}",

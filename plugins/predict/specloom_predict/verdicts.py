@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,25 +203,11 @@ class SummaryFile:
         Raises:
             WriteError: It cannot be written.
         """
+        rows = b"".join(_csv_line(verdict.row()) for verdict in self._verdicts)
+        data = _csv_line(COLUMNS) + rows
         with write_errors(self._path.parent):
-            if self._is_in_order():
-                return
-            data = io.BytesIO()  # one buffer: a list of a million rows takes twice its room
-            for row in self._rows():
-                data.write(row)
-            write_file(self._path, data.getvalue())
-
-    def _is_in_order(self) -> bool:
-        """Whether the file holds just the rows, in their order."""
-        with self._path.open("rb") as file:
-            is_same = all(file.read(len(row)) == row for row in self._rows())
-            return is_same and not file.read(1)
-
-    def _rows(self) -> Iterator[bytes]:
-        """The header, and the row of each verdict in the order of the inputs."""
-        yield _csv_line(COLUMNS)
-        for verdict in self._verdicts:
-            yield _csv_line(verdict.row())
+            if self._path.read_bytes() != data:
+                write_file(self._path, data)
 
 
 def _csv_line(values: Sequence[str]) -> bytes:
