@@ -44,7 +44,7 @@ def _write(written: Iterable[tuple[TextIO, str]]) -> int:
             stream.flush()
     except BrokenPipeError:
         # The interpreter flushes the stream once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 1
     except OSError as error:
         return cli.report_unexpected(error)
