@@ -350,7 +350,7 @@ def _check_device(device: str, on: str | Executor | None, split_above: int | Non
     is_by_workers = on is not None or split_above is not None
     if is_by_workers and device not in ("auto", "cpu"):
         raise ConfigError(
-            f"cubes are predicted on {device}, and workers have the CPU alone",
+            f"workers compute on the CPU, not on {device}",
             where=f"--device {device}",
             fix="leave it out, or leave out --on and --split-above",
         )

@@ -597,7 +597,7 @@ def test_another_device_than_that_of_workers_is_refused(fitted, cube, tmp_path, 
     with pytest.raises(ConfigError) as caught:
         predict_all(fitted, [cube], tmp_path / "out", device="cuda:1", **options)
     assert str(caught.value) == (
-        "--device cuda:1: cubes are predicted on cuda:1, and workers have the CPU alone\n"
+        "--device cuda:1: workers compute on the CPU, not on cuda:1\n"
         "  fix: leave it out, or leave out --on and --split-above"
     )
     assert not (tmp_path / "out").exists()
