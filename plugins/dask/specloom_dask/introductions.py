@@ -15,6 +15,7 @@ from specloom import (
     IntegrityError,
     SpecloomError,
     SpecloomWarning,
+    open_locked,
     pack_tree,
     process_tag,
     raise_all,
@@ -218,15 +219,20 @@ class Introductions:
 class Probe:
     """A file in the folder of results, which workers that share the folder see.
 
+    Its lock says to other calls into the folder that it is in use.
+
     Args:
         folder: The folder; nothing is written where it is None or not there.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._file: Path | None = None
-        if folder is not None and folder.is_dir():
+        self._handle: int | None = None
+        if folder is None or not folder.is_dir():
+            return
+        while self._handle is None:
             self._file = folder.resolve() / f"{PROBE}{process_tag()}"
-            self._file.touch()
+            self._handle = open_locked(self._file)
 
     def paths(self) -> list[str]:
         """The file, where there is one."""
@@ -236,8 +242,11 @@ class Probe:
 
     def remove(self) -> None:
         """Remove the file."""
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
+        if self._file is None or self._handle is None:
+            return
+        self._file.unlink(missing_ok=True)
+        os.close(self._handle)
+        self._handle = None
 
 
 def paths_in(tickets: Iterable[Mapping[str, Any]]) -> list[str]:
