@@ -30,6 +30,7 @@ class DataDigests:
         self._wants = wants
         self._tree: MergeTree[str] = MergeTree(_join, self._note)
         self._subtrees: dict[tuple[int, int], str] = {}
+        self._first_states: dict[str, str] = {}
         self._stems: dict[Path, Mapping[str, list[Path]]] = {}
         self._states_of_references: dict[Path, str] = {}
 
@@ -38,7 +39,11 @@ class DataDigests:
         parts = []
         for ticket in share.tickets:
             parts.append(json.dumps(ticket, sort_keys=True))
-            parts += [self._state_of(text) for text in _texts_in(ticket)]
+            for value in ticket.values():
+                if isinstance(value, str):
+                    parts.append(self._state_of(value))
+                else:  # such as a reading, whose references are those of all tickets
+                    parts += [self._first_state_of(text) for text in _texts_in(value)]
         self._tree.add(share.number, _join(parts))
 
     def of_subtree(self, level: int, number: int) -> str:
@@ -56,6 +61,12 @@ class DataDigests:
     def _note(self, level: int, number: int, digest: str) -> None:
         if self._wants(level):
             self._subtrees[level, number] = digest
+
+    def _first_state_of(self, text: str) -> str:
+        """What ``_state_of`` first gave for a text."""
+        if text not in self._first_states:
+            self._first_states[text] = self._state_of(text)
+        return self._first_states[text]
 
     def _state_of(self, text: str) -> str:
         """Sizes and times of a file, and of what it may be the header of; empty for no file."""
