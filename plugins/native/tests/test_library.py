@@ -72,6 +72,22 @@ def test_it_is_compiled_into_the_cache_where_a_compiler_is(new_cache):
     assert [path.name for path in new_cache.iterdir()] == [found.key]
 
 
+@compiled
+def test_without_a_home_folder_the_pure_engine_runs(new_cache, monkeypatch):
+    """As in a container for a user that it does not know."""
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    assert engine().name == "pure"
+    assert engine().reason == "there is no home folder; set SPECLOOM_NATIVE_CACHE"
+    monkeypatch.setenv("SPECLOOM_NATIVE_CACHE", str(new_cache))
+    loading._engine.cache_clear()
+    assert engine().reason == f"compiled by {COMPILER.name}"
+
+
 def test_without_a_compiler_the_pure_engine_runs(new_cache, monkeypatch):
     monkeypatch.setattr(toolchain, "compilers", lambda: iter(()))
     assert engine().name == "pure"
