@@ -236,7 +236,7 @@ class AnomalyDataNode(TorchNode):
         if self._images_to_compare <= 0 or not _is_on_host(cube):
             return
         pixels = np.asarray(cube)
-        if pixels.ndim != 4:
+        if pixels.ndim != 4 or not pixels.size:
             return
         known = fingerprint(pixels)
         if known in self._compared:
