@@ -215,6 +215,8 @@ def _build_once(compiler: toolchain.Compiler, target: Target, folder: Path) -> N
         try:
             toolchain.build(compiler, target, made)
         except BuildError as e:
+            if not e.lasts:
+                raise
             (made / FAILED).write_text(str(e), "utf-8")
         with suppress(OSError):  # another process was faster
             made.rename(folder)

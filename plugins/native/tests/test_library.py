@@ -110,6 +110,26 @@ def test_a_compiler_that_fails_is_tried_once(new_cache, tmp_path, monkeypatch):
     assert calls.read_text().splitlines() == ["call"]
 
 
+SHORTAGES = {
+    "it was killed": "kill -9 $$",
+    "a part of it was killed": "echo 'error: Killed signal terminated program cc1' >&2; exit 1",
+    "the disk was full": "echo 'error: writing: No space left on device' >&2; exit 1",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the compiler is a script")
+@pytest.mark.parametrize("script", SHORTAGES.values(), ids=SHORTAGES)
+def test_a_compiler_that_fails_for_a_while_is_tried_again(new_cache, tmp_path, monkeypatch, script):
+    failing = tmp_path / "cc"
+    failing.write_text(f"#!/bin/sh\n{script}\n")
+    failing.chmod(0o755)
+    compiler = toolchain.Compiler((str(failing),), "failing 1.0")
+    monkeypatch.setattr(toolchain, "compilers", lambda: iter([compiler]))
+    assert engine().name == "pure"
+    assert engine().reason.startswith(f"{failing} fails: ")
+    assert list(new_cache.iterdir()) == []
+
+
 def test_another_kind_of_processor_takes_the_pure_engine(new_cache, monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     assert engine().reason == "there are no kernels for the processor riscv64"
