@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,14 +134,17 @@ class Predicting:
         program.write_text(PROGRAM)
         out = Path(tempfile.mkdtemp(prefix="out-", dir=folder)) / "results"
         threads = "1" if on else str(number)
-        self._process = subprocess.Popen(
-            [sys.executable, program, pipeline, folder / "cubes", out, on, str(number)],
-            env={**os.environ, "OMP_NUM_THREADS": threads},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._errors = folder / f"errors-{out.parent.name}.txt"
+        # No pipe for errors, which nothing reads meanwhile: the process would stop when it is full.
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, program, pipeline, folder / "cubes", out, on, str(number)],
+                env={**os.environ, "OMP_NUM_THREADS": threads},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         self.predict(1)
 
     def predict(self, count: int) -> dict[str, Any]:
@@ -148,12 +152,13 @@ class Predicting:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(f"{count}\n")
-        process.stdin.flush()
+        with suppress(BrokenPipeError):
+            process.stdin.write(f"{count}\n")
+            process.stdin.flush()
         line = process.stdout.readline()
         if not line:
-            _, said = process.communicate()
-            raise RuntimeError(said)
+            process.communicate()
+            raise RuntimeError(self._errors.read_text("utf-8"))
         found: dict[str, Any] = json.loads(line)
         if found["done"] != count:
             raise RuntimeError(f"{found['done']} of {count} cubes were predicted")
