@@ -24,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,17 +133,18 @@ class Predicting:
         program.write_text(PROGRAM)
         out = Path(tempfile.mkdtemp(prefix="out-", dir=folder)) / "results"
         threads = "1" if on else str(number)
+        # No pipe, which nothing reads meanwhile: the process would stop when it is full.
         self._errors = folder / f"errors-{out.parent.name}.txt"
-        # No pipe for errors, which nothing reads meanwhile: the process would stop when it is full.
-        with self._errors.open("w") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, program, pipeline, folder / "cubes", out, on, str(number)],
-                env={**os.environ, "OMP_NUM_THREADS": threads},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
+        errors = self._errors.open("w")
+        self._process = subprocess.Popen(
+            [sys.executable, program, pipeline, folder / "cubes", out, on, str(number)],
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        errors.close()
         self.predict(1)
 
     def predict(self, count: int) -> dict[str, Any]:
@@ -152,9 +152,8 @@ class Predicting:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        with suppress(BrokenPipeError):
-            process.stdin.write(f"{count}\n")
-            process.stdin.flush()
+        process.stdin.write(f"{count}\n")
+        process.stdin.flush()
         line = process.stdout.readline()
         if not line:
             process.communicate()

@@ -230,9 +230,11 @@ def test_a_process_of_cubes_may_write_much_to_its_errors(monkeypatch, tmp_path):
     monkeypatch.setattr(
         fleet, "PROGRAM", f"import json, sys\nsys.stderr.write('x' * 1_000_000)\n{answers}\n"
     )
+    (tmp_path / "cubes").mkdir()
     process = fleet.Predicting(tmp_path, tmp_path, "", 1)
     assert process.predict(3) == {"done": 3}
     process.end()
-    monkeypatch.setattr(fleet, "PROGRAM", "raise SystemExit('the scheduler is gone')")
+    ended = "import sys\nfor line in sys.stdin: raise SystemExit('the scheduler is gone')\n"
+    monkeypatch.setattr(fleet, "PROGRAM", ended)
     with pytest.raises(RuntimeError, match="the scheduler is gone"):
         fleet.Predicting(tmp_path, tmp_path, "", 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from specloom_metrics import ThresholdSearch
@@ -86,12 +85,6 @@ class CountedThresholds:
         self._search = ThresholdSearch(metric)
         self._first = self._pass(watch)
 
-    @property
-    def is_exact(self) -> bool:
-        """Whether all logits were float32 numbers, which bins are made of."""
-        is_exact: bool = self._first.is_exact
-        return is_exact
-
     def best(self) -> BestThresholds:
         """The best threshold.
 
@@ -138,20 +131,18 @@ def thresholds_of_split(
             why_not = "its logits are float64, and bins are those of float32 numbers"
     if why_not:
         passes.stay_in_process(why_not)
-    pixels = CountedPixels(run, decider, split)
-    if not passes.are_jobs:
-        watch = DomainWatch(run)
-        most = math.inf if why_not else MOST_HELD
-        if pixels.read(watch, most):
-            watch.report(split)
-            return HeldThresholds(run, decider, parameter, metric, pixels)
     watch = DomainWatch(run)
-    counted = CountedThresholds(passes, decider, parameter, metric, watch)
+    found: HeldThresholds | CountedThresholds | None = None
+    if not passes.are_jobs:
+        pixels = CountedPixels(run, decider, split)
+        most = float("inf") if why_not else MOST_HELD
+        if pixels.read(watch, most):
+            found = HeldThresholds(run, decider, parameter, metric, pixels)
+    if found is None:
+        watch = DomainWatch(run)
+        found = CountedThresholds(passes, decider, parameter, metric, watch)
     watch.report(split)
-    if passes.are_jobs or counted.is_exact:
-        return counted
-    pixels.read(DomainWatch(run))
-    return HeldThresholds(run, decider, parameter, metric, pixels)
+    return found
 
 
 def _not_countable_because(run: Run, decider: str, parameter: str) -> str:
