@@ -75,10 +75,10 @@ def test_the_tree_is_that_of_the_numbers_alone(count):
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_the_error_is_that_of_the_first_block(count):
-    begun = []
+    started = []
 
     def work(number, _):
-        begun.append(number)
+        started.append(number)
         time.sleep(0.002)
         if number in (5, 6, 7):
             time.sleep(0.002 * (8 - number))
@@ -86,7 +86,7 @@ def test_the_error_is_that_of_the_first_block(count):
 
     with limited(count), pytest.raises(ValueError, match=r"^block 5$"):
         map_blocks(work, 1000, nothing)
-    assert len(begun) < 1000
+    assert len(started) < 1000
     assert torch.get_num_threads() == 3
 
 
