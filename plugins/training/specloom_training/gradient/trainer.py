@@ -184,7 +184,7 @@ class GradientTrainer:
 
     def train(self, run: Run) -> None:
         """Train the unfrozen nodes."""
-        from specloom_training.gradient.lightning_loop import train
+        from specloom_training.gradient.training import train
 
         settings, problems = settings_of(self)
         raise_all(problems)
