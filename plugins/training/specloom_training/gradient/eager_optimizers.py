@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 NEVER_COMPILED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 """The methods that torch excludes from compiled code, besides ``step``."""

@@ -83,10 +83,12 @@ def needs_lightning(settings: Settings) -> bool:
 
 @contextmanager
 def _deterministic(enabled: bool) -> Iterator[None]:
+    if not enabled:  # setting it at all imports torch's compiler
+        yield
+        return
     before = torch.are_deterministic_algorithms_enabled()
-    if enabled:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
