@@ -1,4 +1,4 @@
-"""One gradient training from its first epoch to its last, without Lightning."""
+"""One gradient training from its first epoch to its last, whichever loop runs it."""
 
 from __future__ import annotations
 
@@ -267,8 +267,13 @@ class Session:
     def _validate(self) -> dict[str, float]:
         """The metrics and losses of the validation split, with the current weights."""
         self.refit()
-        values = evaluate(self.run, "val", self.epoch)
+        values = evaluate(self.run, "val", self.epoch, plan=self._validation_plan)
         return {f"val/{name}": value for name, value in values.items()}
+
+    @cached_property
+    def _validation_plan(self) -> Any:
+        """The graph compiled for the validation split, the same in each epoch."""
+        return self.run.plan("val")
 
     def _write_record(self) -> None:
         if self.path is None:
