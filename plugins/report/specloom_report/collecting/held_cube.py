@@ -39,11 +39,7 @@ class HeldCube:
 
     def copy_image(self, image: int) -> HeldCube:
         """Return a copy of one image, as cubes of a batch of one."""
-        values = self._values[image : image + 1]
-        if hasattr(values, "clone"):
-            values = values.clone()
-        else:
-            values = values.copy()
+        values = to_numpy(self._values[image : image + 1]).copy()
         return HeldCube(values, (1, *self.shape[1:]), self.step)
 
     def gather(self, image: int, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
