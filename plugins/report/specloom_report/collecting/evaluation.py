@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 COPIED_BYTES = 2 << 20
-"""Cubes of images up to this size are copied; the pictures of larger ones are made at once."""
+"""Cubes of images up to this size are copied; those of larger ones are not."""
 
 
 class Compared(NamedTuple):
