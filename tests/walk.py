@@ -213,12 +213,11 @@ class Shell:
 
 def _serve():
     """Run each command that is asked for in a fork."""
-    import pytorch_lightning
     import torch
 
     import specloom.cli
 
-    assert torch.get_num_threads() == 1, (pytorch_lightning, specloom.cli)
+    assert torch.get_num_threads() == 1, specloom.cli
     for line in sys.stdin:
         if child := os.fork():
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
