@@ -15,7 +15,7 @@ from specloom import DataError, Outcome, Pipeline, Plugins
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_predict import command, many, predict_all, spool
-from specloom_predict.inputs import Input, PlacedInputs
+from specloom_predict.inputs import Input, placed_inputs
 from specloom_predict.ledger import read_lines
 
 
@@ -171,6 +171,7 @@ def test_the_command_prints_the_first_fifty_notes_and_errors(capsys):
 
 def test_inputs_are_a_sequence_with_the_folders_of_their_results():
     pairs = [(Input(f"c{at}.npy", f"c{at}"), Path(f"out/c{at}")) for at in range(4)]
-    placed = PlacedInputs(pairs)
+    placed = placed_inputs(pairs)
+    assert placed[0][0].key == pairs[0][0].key
     assert list(placed) == pairs
     assert (len(placed), placed[-1], placed[1:3]) == (4, pairs[-1], pairs[1:3])
