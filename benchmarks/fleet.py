@@ -91,7 +91,6 @@ def main():
     pipeline, cubes, out, on, number = sys.argv[1:]
     from specloom.threads import limited
     from specloom_predict import predict_all
-    files = sorted(Path(cubes).glob("*.npy"))
     executor, context = None, limited(int(number))
     if on:
         from specloom_dask import Dask
@@ -100,11 +99,11 @@ def main():
         executor, context = Lent(dask), nullcontext()
     with context:
         for call, line in enumerate(sys.stdin):
-            count = int(line)
+            folder = f"{cubes}-{int(line)}"
             workers = ME.children(recursive=True)
             started = time.perf_counter()
             own, theirs = cpu([ME]), cpu(workers)
-            made = predict_all(pipeline, files[:count], f"{out}/{call}", on=executor)
+            made = predict_all(pipeline, [folder], f"{out}/{call}", on=executor)
             report = {"wall": time.perf_counter() - started, "cpu": cpu([ME]) - own}
             report["all_cpu"] = report["cpu"] + cpu(workers) - theirs
             report["memory"] = ME.memory_info().rss - AFTER_TORCH
@@ -129,12 +128,13 @@ class Predicting:
     """
 
     def __init__(self, folder: Path, pipeline: Path, on: str, number: int) -> None:
+        self._cubes = folder / "cubes"
         program = folder / "program.py"
         program.write_text(PROGRAM)
         out = Path(tempfile.mkdtemp(prefix="out-", dir=folder)) / "results"
         threads = "1" if on else str(number)
         self._process = subprocess.Popen(
-            [sys.executable, program, pipeline, folder / "cubes", out, on, str(number)],
+            [sys.executable, program, pipeline, self._cubes, out, on, str(number)],
             env={**os.environ, "OMP_NUM_THREADS": threads},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -148,6 +148,7 @@ class Predicting:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
+        link_cubes(self._cubes, count)
         process.stdin.write(f"{count}\n")
         process.stdin.flush()
         line = process.stdout.readline()
@@ -254,6 +255,16 @@ def write_cubes(folder: Path, count: int, size: int, bands: int) -> None:
     cube = random.random((size, size, bands), np.float32)
     for number in range(count):
         np.save(folder / f"c{number:06d}.npy", cube + np.float32(number / count))
+
+
+def link_cubes(folder: Path, count: int) -> None:
+    """Give the first cubes of a folder one of their own, unless it is there."""
+    own = folder.with_name(f"{folder.name}-{count}")
+    if own.is_dir():
+        return
+    own.mkdir()
+    for path in sorted(folder.iterdir())[:count]:
+        os.link(path, own / path.name)
 
 
 def tables(report: Mapping[str, Any]) -> str:
