@@ -29,6 +29,7 @@ MODULES = {
     "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
     "files_of_references": "specloom_cubes.reading",
+    "find_cube_addresses": "specloom_cubes.cube_files",
     "find_cubes": "specloom_cubes.cube_files",
     "find_masks": "specloom_cubes.cube_files",
     "gaussian_map": "specloom_cubes.processing.resampling",
@@ -83,6 +84,7 @@ __all__ = [
     "expand",
     "files_of_cube",
     "files_of_references",
+    "find_cube_addresses",
     "find_cubes",
     "find_masks",
     "gaussian_map",
@@ -114,6 +116,7 @@ if TYPE_CHECKING:
         cube_file,
         cube_name,
         files_of_cube,
+        find_cube_addresses,
         find_cubes,
         find_masks,
     )

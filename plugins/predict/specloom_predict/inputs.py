@@ -19,7 +19,7 @@ from specloom_cubes import (
     expand,
     files_of_cube,
     files_of_references,
-    find_cubes,
+    find_cube_addresses,
     is_address,
     is_named_as_reference,
     valid_file,
@@ -301,12 +301,12 @@ def _matching(path: Path) -> Iterator[Input]:
 
 
 def _within(root: Path, pattern: str) -> Iterator[Input]:
-    cubes = find_cubes(root, pattern) if root.is_dir() else {}
+    cubes = find_cube_addresses(root, pattern) if root.is_dir() else {}
     if not cubes:
         what = f"no cube is named like {root / pattern}"
         if pattern == "*":
             what = f"{root} holds no cube"
         fix = "check the path; for folders within, write a pattern such as 'flights/**/*.hdr'"
         raise DataError(what, fix=fix)
-    for name, path in cubes.items():
-        yield Input(str(path), name, in_folder=True)
+    for name, address in cubes.items():
+        yield Input(address, name, in_folder=True)
