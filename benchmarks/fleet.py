@@ -394,6 +394,8 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write results, table and chart")
     parser.add_argument("--tables", action="store_true", help="measure nothing, use the results")
     arguments = parser.parse_args()
+    if arguments.keep and not arguments.counts:
+        parser.error("the table needs --counts")
     if arguments.tables:
         keep(json.loads(RESULTS.read_text("utf-8")))
         return
