@@ -8,7 +8,8 @@ processes, and of the client with its scheduler; and how much memory these two, 
 process here, have above ``import torch``. The first few are two a worker, each of which is a share
 of its own, as it is not known yet how long a cube takes. Large cubes are 512 x 512 x 61: in one
 process with 1 and 2 threads, and on 1 and 2 workers, in turns, in processes that were started
-before.
+before. The huge cube, of 2048 columns and 61 bands, is predicted by one process, and cut into tiles
+by 1 and 2 workers, in turns.
 
 Prints JSON. ``--keep`` writes fleet.json, and the table and the chart of docs/past-one-machine.md,
 which ``--tables`` makes again. On a quiet machine with two cores it takes about six minutes.
@@ -52,6 +53,14 @@ WAYS: Mapping[str, tuple[str, int]] = {
 }
 """How large cubes are predicted: what ``on`` says, and the number of threads or workers."""
 
+HUGE_COLUMNS = 2048
+HUGE_WAYS: Mapping[str, tuple[str, int]] = {
+    "plain, 1 thread": ("", 1),
+    "1 worker": ("dask", 1),
+    "2 workers": ("dask", 2),
+}
+"""How the huge cube is predicted; workers make it tile by tile."""
+
 RUN = """
 specloom: 1
 metadata: {{name: fleet}}
@@ -88,10 +97,10 @@ class Lent:
         self.each, self.total = executor.each, executor.total
 
 def main():
-    pipeline, cubes, out, on, number = sys.argv[1:]
+    pipeline, cubes, out, on, number, kind = sys.argv[1:]
+    split_above = 1 if kind == "split" else None
     from specloom.threads import limited
     from specloom_predict import predict_all
-    files = sorted(Path(cubes).glob("*.npy"))
     executor, context = None, limited(int(number))
     if on:
         from specloom_dask import Dask
@@ -100,11 +109,13 @@ def main():
         executor, context = Lent(dask), nullcontext()
     with context:
         for call, line in enumerate(sys.stdin):
-            count = int(line)
+            folder = f"{cubes}-{int(line)}"
             workers = ME.children(recursive=True)
             started = time.perf_counter()
             own, theirs = cpu([ME]), cpu(workers)
-            made = predict_all(pipeline, files[:count], f"{out}/{call}", on=executor)
+            made = predict_all(
+                pipeline, [folder], f"{out}/{call}", on=executor, split_above=split_above
+            )
             report = {"wall": time.perf_counter() - started, "cpu": cpu([ME]) - own}
             report["all_cpu"] = report["cpu"] + cpu(workers) - theirs
             report["memory"] = ME.memory_info().rss - AFTER_TORCH
@@ -126,9 +137,13 @@ class Predicting:
         pipeline: The folder of the run.
         on: Who predicts, as for ``--on``; empty for the process itself.
         number: The number of workers, or of threads.
+        splits: Whether each cube is cut into tiles, for all workers.
     """
 
-    def __init__(self, folder: Path, pipeline: Path, on: str, number: int) -> None:
+    def __init__(
+        self, folder: Path, pipeline: Path, on: str, number: int, *, splits: bool = False
+    ) -> None:
+        self._cubes = folder / "cubes"
         program = folder / "program.py"
         program.write_text(PROGRAM)
         out = Path(tempfile.mkdtemp(prefix="out-", dir=folder)) / "results"
@@ -137,7 +152,10 @@ class Predicting:
         self._errors = folder / f"errors-{out.parent.name}.txt"
         errors = self._errors.open("w")
         self._process = subprocess.Popen(
-            [sys.executable, program, pipeline, folder / "cubes", out, on, str(number)],
+            [
+                *(sys.executable, program, pipeline, self._cubes, out, on, str(number)),
+                "split" if splits else "whole",
+            ],
             env={**os.environ, "OMP_NUM_THREADS": threads},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -152,6 +170,7 @@ class Predicting:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
+        link_cubes(self._cubes, count)
         process.stdin.write(f"{count}\n")
         process.stdin.flush()
         line = process.stdout.readline()
@@ -204,6 +223,33 @@ def spread(rows: Sequence[Mapping[str, Any]], name: str) -> float:
     """By how much the dearest cube costs more than the cheapest one, as a share."""
     values = [row[name] for row in rows]
     return round(max(values) / min(values) - 1, 3)
+
+
+def huge(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
+    """Seconds of one cube whose tiles workers make, in turns: the median over the repeats."""
+    pipeline = fitted(folder, bands=61)
+    write_huge_cube(folder / "cubes", rows)
+    processes = {}
+    for name, (on, number) in HUGE_WAYS.items():
+        processes[name] = Predicting(folder, pipeline, on, number, splits=bool(on))
+    wall: dict[str, list[float]] = {name: [] for name in HUGE_WAYS}
+    cpu: dict[str, list[float]] = {name: [] for name in HUGE_WAYS}
+    for _ in range(repeats):
+        for name, process in processes.items():
+            found = process.predict(1)
+            wall[name].append(found["wall"])
+            cpu[name].append(found["all_cpu"])
+    for process in processes.values():
+        process.end()
+    medians = {name: statistics.median(values) for name, values in wall.items()}
+    return {
+        "shape": [rows, HUGE_COLUMNS, 61],
+        "seconds": rounded(medians),
+        "least_seconds": rounded({name: min(values) for name, values in wall.items()}),
+        "cpu_seconds": rounded({name: min(values) for name, values in cpu.items()}),
+        "two_workers_over_one": round(medians["1 worker"] / medians["2 workers"], 3),
+        "two_workers_over_plain": round(medians["plain, 1 thread"] / medians["2 workers"], 3),
+    }
 
 
 def large(folder: Path, count: int, repeats: int) -> dict[str, Any]:
@@ -260,6 +306,27 @@ def write_cubes(folder: Path, count: int, size: int, bands: int) -> None:
         np.save(folder / f"c{number:06d}.npy", cube + np.float32(number / count))
 
 
+def write_huge_cube(folder: Path, rows: int) -> None:
+    """One cube of random reflectance, row block by row block."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    shape = (rows, HUGE_COLUMNS, 61)
+    cube = np.lib.format.open_memmap(folder / "c.npy", "w+", np.float32, shape)
+    for row in range(0, rows, 64):
+        random.random(out=cube[row : row + 64], dtype=np.float32)
+    cube.flush()
+
+
+def link_cubes(folder: Path, count: int) -> None:
+    """Give the first cubes of a folder one of their own, unless it is there."""
+    own = folder.with_name(f"{folder.name}-{count}")
+    if own.is_dir():
+        return
+    own.mkdir()
+    for path in sorted(folder.iterdir())[:count]:
+        os.link(path, own / path.name)
+
+
 def tables(report: Mapping[str, Any]) -> str:
     """The results as Markdown."""
     machine = report["machine"]
@@ -279,6 +346,12 @@ def tables(report: Mapping[str, Any]) -> str:
         seconds = report["large"]["seconds_a_cube"]
         listed = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
         lines += ["", f"A cube of 512 x 512 x 61: {listed}."]
+    if report.get("huge"):
+        rows, columns, bands = report["huge"]["shape"]
+        seconds = report["huge"]["seconds"]
+        listed = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+        size = 4 * rows * columns * bands / 1e9
+        lines += ["", f"One cube of {size:.1f} GB, which workers make tile by tile: {listed}."]
     return "\n".join(lines)
 
 
@@ -304,10 +377,13 @@ def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everything that the command line names."""
     report = about("many workers", 1)
     report["workers"] = arguments.workers
-    report["tiny"] = tiny(folder / "tiny", arguments.counts, arguments.workers)
-    report["spread"] = {one: spread(report["tiny"], one) for one in fleet_chart.FIELDS}
+    if arguments.counts:
+        report["tiny"] = tiny(folder / "tiny", arguments.counts, arguments.workers)
+        report["spread"] = {one: spread(report["tiny"], one) for one in fleet_chart.FIELDS}
     if arguments.large:
         report["large"] = large(folder / "large", arguments.large, arguments.repeats)
+    if arguments.huge:
+        report["huge"] = huge(folder / "huge", arguments.huge, arguments.repeats)
     return report
 
 
@@ -317,10 +393,13 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="*", default=[10, 100, 1000, 10_000])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--large", type=int, default=24, help="large cubes; 0 for none")
-    parser.add_argument("--repeats", type=int, default=5, help="of large cubes")
+    parser.add_argument("--huge", type=int, default=4096, help="rows of the huge cube; 0 for none")
+    parser.add_argument("--repeats", type=int, default=5, help="of large cubes and the huge one")
     parser.add_argument("--keep", action="store_true", help="write results, table and chart")
     parser.add_argument("--tables", action="store_true", help="measure nothing, use the results")
     arguments = parser.parse_args()
+    if arguments.keep and not arguments.counts:
+        parser.error("the table needs --counts")
     if arguments.tables:
         keep(json.loads(RESULTS.read_text("utf-8")))
         return

@@ -30,6 +30,7 @@ MODULES = {
     "files_of_cube": "specloom_cubes.cube_files",
     "files_of_reading": "specloom_cubes.reading",
     "files_of_references": "specloom_cubes.reading",
+    "find_cube_addresses": "specloom_cubes.cube_files",
     "find_cubes": "specloom_cubes.cube_files",
     "find_masks": "specloom_cubes.cube_files",
     "gaussian_map": "specloom_cubes.processing.resampling",
@@ -85,6 +86,7 @@ __all__ = [
     "files_of_cube",
     "files_of_reading",
     "files_of_references",
+    "find_cube_addresses",
     "find_cubes",
     "find_masks",
     "gaussian_map",
@@ -116,6 +118,7 @@ if TYPE_CHECKING:
         cube_file,
         cube_name,
         files_of_cube,
+        find_cube_addresses,
         find_cubes,
         find_masks,
     )

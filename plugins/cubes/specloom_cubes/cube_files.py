@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 
@@ -59,23 +60,45 @@ def find_cubes(root: Path, pattern: str) -> dict[str, Path]:
     Raises:
         DataError: Two cubes have one name.
     """
-    named: dict[str, list[Path]] = {}
-    for path in sorted(root.glob(pattern)):
+    return {name: Path(address) for name, address in find_cube_addresses(root, pattern).items()}
+
+
+def find_cube_addresses(root: Path, pattern: str) -> dict[str, str]:
+    """As ``find_cubes``, with texts, which take a fourth of the memory of paths.
+
+    Raises:
+        DataError: Two cubes have one name.
+    """
+    by_name: dict[str, str] = {}
+    others: dict[str, list[Path]] = {}
+    for path in map(Path, sorted(map(str, root.glob(pattern)), key=_place_among_files)):
         if is_noise(path.relative_to(root)) or not path.is_file():
             continue
         cube = cube_file(path)
         if cube is None or is_reference(cube_name(cube)):
             continue
         name = cube.with_name(cube_name(cube)).relative_to(root).as_posix()
-        paths = named.setdefault(name, [])
-        if cube not in paths:
-            paths.append(cube)
-    by_name = {}
-    for name, paths in named.items():
-        marked = MASK_NAME.match(name)
-        if not (marked and marked[2] and marked[1] in named):
-            by_name[name] = paths[0] if len(paths) == 1 else _only_cube(paths)
+        first = by_name.setdefault(name, str(cube))
+        if first != str(cube) and cube not in others.get(name, []):
+            others.setdefault(name, []).append(cube)
+    masks = [name for name in by_name if _is_mask_of(name, by_name)]
+    for name in masks:
+        del by_name[name]
+    for name, paths in others.items():
+        if name in by_name:
+            by_name[name] = str(_only_cube([Path(by_name[name]), *paths]))
     return by_name
+
+
+def _place_among_files(path: str) -> str:
+    """What sorts the texts of paths as paths are sorted: folder by folder."""
+    return os.path.normcase(path).replace(os.sep, "\0")
+
+
+def _is_mask_of(name: str, names: Container[str]) -> bool:
+    """Whether a name is that of the mask of a cube among others."""
+    marked = MASK_NAME.match(name)
+    return bool(marked and marked[2] and marked[1] in names)
 
 
 def find_masks(

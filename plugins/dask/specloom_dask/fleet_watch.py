@@ -30,17 +30,23 @@ class Rate:
 
     def add(self, items: int, now: float | None = None) -> None:
         """Take in items that were done."""
-        self._done.append((_now(now), items))
+        moment = _now(now)
+        self._done.append((moment, items))
+        self._forget(moment)
 
     def value(self, now: float | None = None) -> float:
         """The rate, 0 where nothing was done in the last minute."""
         moment = _now(now)
-        while self._done and self._done[0][0] < moment - WINDOW:
-            self._done.popleft()
+        self._forget(moment)
         seconds = min(WINDOW, moment - self._started)
         if seconds <= 0:
             return 0.0
         return sum(items for _, items in self._done) / seconds
+
+    def _forget(self, moment: float) -> None:
+        """Remove what was done more than a minute before."""
+        while self._done and self._done[0][0] < moment - WINDOW:
+            self._done.popleft()
 
 
 class FleetWatch:

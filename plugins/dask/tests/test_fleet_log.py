@@ -36,3 +36,10 @@ def test_the_rate_is_that_of_the_last_minute():
     assert rate.value(start + 100) == 0
     rate.add(120, start + 100)
     assert rate.value(start + 110) == 2
+
+
+def test_the_rate_forgets_what_is_older_than_a_minute_without_an_observer():
+    rate = Rate()
+    for second in range(1000):
+        rate.add(1, float(second))
+    assert len(rate._done) == 61

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from specloom import ConfigError, DataError, SpecloomError
 from specloom_cubes import (
@@ -19,22 +19,24 @@ from specloom_cubes import (
     expand,
     files_of_cube,
     files_of_references,
-    find_cubes,
+    find_cube_addresses,
     is_address,
     is_named_as_reference,
     valid_file,
     without_valid_files,
 )
 from specloom_predict.record import LEDGER, owner
+from specloom_predict.spool import Spool
 from specloom_predict.verdicts import SUMMARY
 
 if TYPE_CHECKING:
     from specloom_cubes import Reading
+    from specloom_predict.ledger import Ledger
 
 WILD = ("*", "?", "[")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Input:
     """A cube to be predicted.
 
@@ -43,18 +45,18 @@ class Input:
         name: The name of its results: the path within the folder it was found in, without the
             ending.
         in_folder: Whether it was found in a folder or by a pattern, and not named itself.
+        key: What identifies it among the inputs: the resolved path, or the address; by default
+            found by the address.
     """
 
     address: str
     name: str
     in_folder: bool = field(default=False, compare=False)
+    key: str = field(default="", compare=False)
 
-    @cached_property
-    def key(self) -> str:
-        """What identifies it among the inputs: the resolved path, or the address."""
-        if is_address(self.address):
-            return self.address
-        return _resolved(self.address)
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", _key_of(self.address))
 
     def files(self, valid: str | None = None) -> list[Path]:
         """Every file on this machine that belongs to it.
@@ -69,6 +71,16 @@ class Input:
         if valid is not None:
             found.append(valid_file(cube, valid))
         return found
+
+
+def _key_of(address: str) -> str:
+    """The resolved path of an address, or the address; one text in memory where both are equal."""
+    if is_address(address):
+        return address
+    key = _resolved(address)
+    if key == address:
+        return address
+    return key
 
 
 def _resolved(address: str) -> str:
@@ -192,38 +204,29 @@ def _is_folder_within(path: Path, folder: Path) -> bool:
     return False
 
 
-class PlacedInputs(Sequence[Placed]):
-    """Inputs with the folders of their results; a folder is a text until it is used.
-
-    A ``Path`` takes four times the memory of its text.
+def placed_inputs(placed: Iterable[Placed]) -> Spool[Placed]:
+    """Inputs with the folders of their results, in a file: memory does not grow with them.
 
     Args:
         placed: Each input with its folder.
     """
-
-    def __init__(self, placed: Iterable[Placed]) -> None:
-        self._inputs: list[Input] = []
-        self._folders: list[str] = []
-        for one, folder in placed:
-            self._inputs.append(one)
-            self._folders.append(str(folder))
-
-    def __len__(self) -> int:
-        return len(self._inputs)
-
-    @overload
-    def __getitem__(self, index: int) -> Placed: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Placed]: ...
-
-    def __getitem__(self, index: int | slice) -> Placed | list[Placed]:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        return self._inputs[index], Path(self._folders[index])
+    spool: Spool[Placed] = Spool(_to_plain, _from_plain)
+    for one in placed:
+        spool.append(one)
+    return spool
 
 
-def folders(inputs: Sequence[Input], out: Path, known: Mapping[str, Path]) -> Iterator[Placed]:
+def _to_plain(placed: Placed) -> list[Any]:
+    one, folder = placed
+    return [one.address, one.name, one.in_folder, one.key, str(folder)]
+
+
+def _from_plain(values: Sequence[Any]) -> Placed:
+    address, name, in_folder, key, folder = values
+    return Input(address, name, in_folder, key), Path(folder)
+
+
+def folders(inputs: Sequence[Input], out: Path, known: Ledger) -> Iterator[Placed]:
     """Each input with the folder of its results, which no other input's results share.
 
     That is where its results lie already, or else ``out/<name>``; where another input has that
@@ -232,13 +235,13 @@ def folders(inputs: Sequence[Input], out: Path, known: Mapping[str, Path]) -> It
     Args:
         inputs: The inputs.
         out: The folder of all results.
-        known: The folders of inputs whose results are there already, as far as the ledger says.
+        known: The ledger, which has the folders of inputs whose results are there already.
     """
-    taken = {str(folder).casefold() for folder in known.values()}
+    taken = {str(folder).casefold() for folder in known.folders()}
     taken |= {str(out / name).casefold() for name in (SUMMARY, LEDGER)}
     names = Counter(one.name.casefold() for one in inputs)
     for one in inputs:
-        folder = known.get(one.key)
+        folder = known.folder(one.key)
         if folder is None:
             folder = _new_folder(one, out, taken, names[one.name.casefold()] > 1)
         yield one, folder
@@ -311,12 +314,12 @@ def _matching(path: Path) -> Iterator[Input]:
 
 
 def _within(root: Path, pattern: str) -> Iterator[Input]:
-    cubes = find_cubes(root, pattern) if root.is_dir() else {}
+    cubes = find_cube_addresses(root, pattern) if root.is_dir() else {}
     if not cubes:
         what = f"no cube is named like {root / pattern}"
         if pattern == "*":
             what = f"{root} holds no cube"
         fix = "check the path; for folders within, write a pattern such as 'flights/**/*.hdr'"
         raise DataError(what, fix=fix)
-    for name, path in cubes.items():
-        yield Input(str(path), name, in_folder=True)
+    for name, address in cubes.items():
+        yield Input(address, name, in_folder=True)

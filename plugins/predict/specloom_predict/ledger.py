@@ -102,8 +102,8 @@ class Ledger:
     def __init__(self, out: Path, lines: Iterable[Line] = ()) -> None:
         self.out = out
         self._lines: Spool[Line] = Spool()
-        #: Where the latest line of each input is.
-        self._places: dict[str, int] = {}
+        #: Where the latest line of each input is, by the hash of the input, which is smaller.
+        self._places: dict[int, int] = {}
         for line in lines:
             known = self.line(line["input"]) or {}
             if _time(line) >= _time(known):
@@ -118,9 +118,18 @@ class Ledger:
         lines = (line_of(out, folder) for folder in folders)
         return Ledger(out, (line for line in lines if line is not None))
 
-    def folders(self) -> dict[str, Path]:
-        """The folder of the results of each input."""
-        return {line["input"]: self.out / line["folder"] for line in self.lines()}
+    def folder(self, key: str) -> Path | None:
+        """The folder of the results of an input; None where it has none."""
+        line = self.line(key)
+        if line is None:
+            return None
+        folder: str = line["folder"]
+        return self.out / folder
+
+    def folders(self) -> Iterator[Path]:
+        """The folders of the results of all inputs."""
+        for line in self.lines():
+            yield self.out / line["folder"]
 
     def lines(self) -> Iterator[Line]:
         """The latest line of each input."""
@@ -129,10 +138,13 @@ class Ledger:
 
     def line(self, key: str) -> Line | None:
         """The latest line of an input."""
-        place = self._places.get(key)
+        place = self._places.get(hash(key))
         if place is None:
             return None
-        return self._lines[place]
+        line = self._lines[place]
+        if line["input"] != key:  # of an input with the same hash; that one is predicted again
+            return None
+        return line
 
     def complete(
         self, key: str, folder: Path, stamped: Record, formats: Iterable[str], *, verify: bool
@@ -161,7 +173,7 @@ class Ledger:
 
     def add(self, line: Line) -> None:
         """Take in a line."""
-        self._places[line["input"]] = len(self._lines)
+        self._places[hash(line["input"])] = len(self._lines)
         self._lines.append(line)
 
 

@@ -35,10 +35,10 @@ from specloom_predict.in_work import remove_abandoned_work
 from specloom_predict.inputs import (
     Input,
     Placed,
-    PlacedInputs,
     check_out,
     find_inputs,
     folders,
+    placed_inputs,
     references_among,
 )
 from specloom_predict.ledger import Ledger, LedgerFile, Line, has_ledger, line_of
@@ -293,13 +293,15 @@ def predict_all(
         summary.notes.append(NOT_COMPARED)
     references = references_among(cubes, predictor.reading)
     if references and predictor.reading.calibration is not None:
-        cubes = [one for one in cubes if one not in references]
+        excluded = set(references)
+        cubes = [one for one in cubes if one not in excluded]
         summary.notes.append(f"{_listed(references)}: excluded; name such a file to predict it")
     elif references:
         what = "predicted like the others, as the pipeline calibrates no cube"
         summary.notes.append(f"{_listed(references)}: {what}")
     ledger = Ledger.read(out)
-    placed = PlacedInputs(folders(cubes, out, ledger.folders()))
+    placed = placed_inputs(folders(cubes, out, ledger))
+    del cubes, references  # memory does not grow with the inputs
     if dry_run:
         _plan_each(_Known(task, ledger, verify=verify), placed, summary)
         return summary

@@ -70,9 +70,9 @@ class Spool(Sequence[T]):
 
     def sort(self) -> None:
         """Bring the values into the order of their ranks; those of one rank stay as they are."""
-        order = sorted(range(len(self)), key=self._ranks.__getitem__)
-        self._starts = array("Q", [self._starts[at] for at in order])
-        self._ranks = array("q", [self._ranks[at] for at in order])
+        order = array("Q", sorted(range(len(self)), key=self._ranks.__getitem__))
+        self._starts = array("Q", map(self._starts.__getitem__, order))
+        self._ranks = array("q", map(self._ranks.__getitem__, order))
 
     def __len__(self) -> int:
         return len(self._starts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,11 +203,23 @@ class SummaryFile:
         Raises:
             WriteError: It cannot be written.
         """
-        rows = b"".join(_csv_line(verdict.row()) for verdict in self._verdicts)
-        data = _csv_line(COLUMNS) + rows
         with write_errors(self._path.parent):
-            if self._path.read_bytes() != data:
-                write_file(self._path, data)
+            if not self._is_as_it_ends():
+                write_file(self._path, b"".join(self._lines()))
+
+    def _lines(self) -> Iterator[bytes]:
+        """The lines that the file has at the end."""
+        yield _csv_line(COLUMNS)
+        for verdict in self._verdicts:
+            yield _csv_line(verdict.row())
+
+    def _is_as_it_ends(self) -> bool:
+        """Whether the file has just these lines; one after another is compared."""
+        with self._path.open("rb") as file:
+            for line in self._lines():
+                if file.read(len(line)) != line:
+                    return False
+            return not file.read(1)
 
 
 def _csv_line(values: Sequence[str]) -> bytes:

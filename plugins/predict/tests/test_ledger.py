@@ -13,7 +13,15 @@ import pytest
 from specloom import DataError, Pipeline, Plugins, impl
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
-from specloom_predict import Predictor, cube_prediction, cube_task, many, predict_all, record
+from specloom_predict import (
+    Predictor,
+    cube_prediction,
+    cube_task,
+    ledger,
+    many,
+    predict_all,
+    record,
+)
 from specloom_predict.command import predict as command
 from specloom_predict.cube_task import Order, predict_ticket
 from specloom_predict.ledger import Ledger, read_lines
@@ -295,3 +303,12 @@ def test_a_cube_that_another_process_finished_counts_as_done(run, cubes, order, 
     outcome = predict_ticket(predictor, order, one)
     assert (rivals[0]["state"], outcome["state"]) == ("done", "complete")
     assert json.loads((cubes.parent / "out/a/predict.json").read_text())["complete"] is True
+
+
+def test_inputs_with_one_hash_are_not_taken_for_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "hash", lambda key: 1, raising=False)
+    first, second = ({"input": name, "folder": name, "time": 1.0} for name in "xy")
+    known = Ledger(tmp_path, [first, second])
+    assert known.line("x") is None
+    assert known.line("y") == second
+    assert known.folder("y") == tmp_path / "y"

@@ -15,8 +15,8 @@ from specloom import DataError, Outcome, Pipeline, Plugins
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_predict import command, many, predict_all, spool
-from specloom_predict.inputs import Input, PlacedInputs
-from specloom_predict.ledger import read_lines
+from specloom_predict.inputs import Input, find_inputs, folders, placed_inputs
+from specloom_predict.ledger import Ledger, read_lines
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +171,30 @@ def test_the_command_prints_the_first_fifty_notes_and_errors(capsys):
 
 def test_inputs_are_a_sequence_with_the_folders_of_their_results():
     pairs = [(Input(f"c{at}.npy", f"c{at}"), Path(f"out/c{at}")) for at in range(4)]
-    placed = PlacedInputs(pairs)
+    placed = placed_inputs(pairs)
+    assert placed[0][0].key == pairs[0][0].key
     assert list(placed) == pairs
     assert (len(placed), placed[-1], placed[1:3]) == (4, pairs[-1], pairs[1:3])
+
+
+def peak_of_listing(folder: Path, count: int) -> int:
+    """The most bytes that are held while a folder of so many cubes is listed and placed."""
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"c{number:05d}.npy").touch()
+    out = folder.with_name(f"{folder.name}-out")
+    tracemalloc.start()
+    cubes, _ = find_inputs([folder], out)
+    placed = placed_inputs(folders(cubes, out, Ledger(out)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(placed) == count
+    return peak
+
+
+def test_listing_takes_half_a_kilobyte_a_cube(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "BYTES_IN_MEMORY", 1000)
+    few = peak_of_listing(tmp_path / "few", 200)
+    many_more = peak_of_listing(tmp_path / "many", 2200)
+    print(f"{(many_more - few) / 2000:.0f} bytes a cube")
+    assert many_more - few < 2000 * 700

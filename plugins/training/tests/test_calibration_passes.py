@@ -58,7 +58,12 @@ BY_RATE = {
     "peaks": ("BinaryDecider", "false_alarm_rate: 0.01, method: peaks_over_threshold, tail: 0.05"),
     "gates": ("TwoStageBinaryDecider", "false_alarm_rate: 0.5, per: image"),
 }
-BY_COUNTS = {**BY_METRIC, **BY_RATE}
+BY_PIXELS = {
+    "gates by f1": ("TwoStageBinaryDecider", "metric: f1"),
+    "gates by youden": ("TwoStageBinaryDecider", "metric: youden, parameter: value"),
+    "quantiles": ("QuantileBinaryDecider", "metric: iou"),
+}
+BY_JOBS = {**BY_METRIC, **BY_RATE, **BY_PIXELS}
 
 # Toys have few false alarms, or more than their distribution says.
 pytestmark = [
@@ -78,12 +83,12 @@ def calibrated(tmp_path, kind, executor=None):
     return run, [thresholds, run.record["calibrations"], run.record["domain"], run.metrics]
 
 
-@pytest.mark.parametrize("name", BY_COUNTS)
+@pytest.mark.parametrize("name", BY_JOBS)
 def test_jobs_find_the_thresholds_of_this_process(name, tmp_path, monkeypatch):
     monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 2)
-    _, expected = calibrated(tmp_path, BY_COUNTS[name])
+    _, expected = calibrated(tmp_path, BY_JOBS[name])
     wire = toys.Wire(order=1)
-    run, found = calibrated(tmp_path, BY_COUNTS[name], wire)
+    run, found = calibrated(tmp_path, BY_JOBS[name], wire)
     assert found == expected
     assert "in_this_process" not in run.record
     tasks = {job.task for job in wire.jobs}
@@ -110,12 +115,14 @@ ONE_PROCESS = {
 
 
 @pytest.mark.parametrize(("kind", "why"), ONE_PROCESS.values(), ids=ONE_PROCESS)
-def test_what_cannot_be_counted_is_read_by_this_process_with_a_note(
+def test_too_many_scores_for_one_process_to_collect_are_read_by_it_with_a_note(
     kind, why, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(pixel_thresholds, "MOST_HELD", 0)
+    monkeypatch.setattr(pixel_thresholds, "MOST_COLLECTED", 0)
     _, expected = calibrated(tmp_path, kind)
-    line = f"the threshold of decider is calibrated in this process: {why}"
+    size = "and these are about 0.0 GB"
+    line = f"the threshold of decider is calibrated in this process: {why}, {size}"
     with pytest.warns(UserWarning, match=line):
         run, found = calibrated(tmp_path, kind, Here())
     assert run.record["in_this_process"] == [line]
@@ -155,18 +162,34 @@ def toys_decider():
     return BinaryDecider()
 
 
-def test_logits_of_float64_are_compared_as_they_are(tmp_path, monkeypatch):
-    """Bins would take two of them for one."""
-    monkeypatch.setattr(
-        "specloom_training.calibration.collectors.CountedBatches.levels",
-        lambda self, batch, parameter: batch.values[self.reads.logits][batch.counted].double(),
-    )
-    line = "its logits are float64, and bins are those of float32 numbers"
-    with pytest.warns(UserWarning, match=line):
-        calibrated(tmp_path, BY_METRIC["f1"], Here())
+FLOAT64 = "specloom_training.calibration.collectors.CountedBatches.levels"
+
+
+def levels_of_float64(self, batch, parameter):
+    """Levels of which float32 takes several for one."""
+    levels = batch.values[self.reads.logits][batch.counted].double()
+    return levels + torch.arange(len(levels)) * 1e-12
+
+
+def test_logits_of_float64_are_collected_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(FLOAT64, levels_of_float64)
+    monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 2)
+    wire = toys.Wire(order=1)
+    run, _ = calibrated(tmp_path, BY_METRIC["f1"], wire)
+    assert "in_this_process" not in run.record
+    collectors = [job.arguments.get("collector") for job in wire.jobs]
+    assert collectors[-2:] == ["pixels", "decisions"]
+
+
+def test_logits_of_float64_are_never_counted_in_bins(tmp_path, monkeypatch):
+    _, expected = calibrated(tmp_path, BY_METRIC["f1"])
+    monkeypatch.setattr(FLOAT64, levels_of_float64)
+    monkeypatch.setattr(pixel_thresholds, "MOST_HELD", 0)
+    assert calibrated(tmp_path, BY_METRIC["f1"])[1] == expected
 
 
 CONFIGS = {
+    "pixels": {"parameter": "logit_threshold"},
     "levels": {"parameter": "logit_threshold", "bins": ALL_BINS.as_json()},
     "decisions": {},
     "normals": {"parameter": "logit_threshold", "per": "object", "connectivity": 8},

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from specloom import DataError
 from specloom_metrics import CRITERIA, best_threshold
-from specloom_training.calibration.counted_pixels import CountedPixels
 from specloom_training.calibration.deciders import GATE, THRESHOLD
 
 MOST_GATES = 256
@@ -23,9 +23,23 @@ class BestThresholds(NamedTuple):
     metric: float
 
 
-def best_thresholds(
-    pixels: CountedPixels, parameter: str, metric: str, *, gated: bool
-) -> BestThresholds:
+class Pixels(Protocol):
+    """The pixels that count."""
+
+    def levels(self) -> Tensor:
+        """The largest value of a threshold with which each pixel is decided, (N,)."""
+
+    def targets(self) -> Tensor:
+        """Whether each of them is anomalous, (N,)."""
+
+    def image_numbers(self) -> Tensor:
+        """The number of the image that each of them is in, (N,)."""
+
+    def image_scores(self) -> Tensor:
+        """The score of each image, which a gated decider compares with its gate, (B,)."""
+
+
+def best_thresholds(pixels: Pixels, parameter: str, metric: str, *, gated: bool) -> BestThresholds:
     """The thresholds that make ``metric`` largest; of equally good ones the highest.
 
     Args:
@@ -37,7 +51,7 @@ def best_thresholds(
     Raises:
         DataError: Only one class is there, or all scores of each image are equal.
     """
-    levels = pixels.levels(parameter).numpy()
+    levels = pixels.levels().numpy()
     targets = pixels.targets().numpy()
     threshold, value = best_threshold(levels, targets, metric)
     if not gated and parameter in (THRESHOLD, "value"):

@@ -82,6 +82,78 @@ class LevelCounts:
         self.counted.merge(state)
 
 
+class PixelLevels:
+    """The levels of all pixels that count, in their order: 5 bytes a pixel, 9 of float64.
+
+    Args:
+        run: The run.
+        decider: The decider.
+        stage: The stage of the split.
+        parameter: The threshold of pixels.
+    """
+
+    def __init__(self, run: Run, decider: str, stage: str, parameter: str) -> None:
+        self._is_gated = is_gated(run.graph.nodes[decider])
+        self._batches = CountedBatches(run, decider, stage)
+        self._parameter = parameter
+        self.start()
+
+    def start(self) -> None:
+        """Forget what was collected."""
+        self._parts: list[Mapping[str, Tensor]] = []
+
+    def add(self, batch: Batch | ImageWindows, watch: DomainWatch | None = None) -> None:
+        """Take in the pixels of a batch."""
+        found = self._batches.of(batch, watch)
+        sizes = found.counted.flatten(1).sum(1)
+        scores = torch.zeros(len(sizes), dtype=torch.float64)
+        if self._is_gated:
+            scores = self._batches.reads.image_scores(found.values)
+        part = {
+            "levels": self._batches.levels(found, self._parameter),
+            "targets": found.targets,
+            "sizes": sizes,
+            "scores": scores,
+        }
+        self._parts.append({name: value.cpu() for name, value in part.items()})
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Levels and targets of pixels, (N,); pixels and scores of images, (B,)."""
+        if not self._parts:
+            return {}
+        names = self._parts[0]
+        state = {name: torch.cat([part[name] for part in self._parts]) for name in names}
+        self._parts = [state]
+        return state
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add what another one collected."""
+        if state:
+            self._parts.append(state)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of what was collected."""
+        return sum(value.nbytes for value in self.state().values())
+
+    def levels(self) -> Tensor:
+        """The largest value of the threshold with which each pixel is decided, (N,)."""
+        return self.state()["levels"]
+
+    def targets(self) -> Tensor:
+        """Whether each of them is anomalous, (N,)."""
+        return self.state()["targets"]
+
+    def image_numbers(self) -> Tensor:
+        """The number of the image that each of them is in, (N,)."""
+        sizes = self.state()["sizes"]
+        return torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+
+    def image_scores(self) -> Tensor:
+        """The score of each image, which a gated decider compares with its gate, (B,)."""
+        return self.state()["scores"]
+
+
 class _Counts:
     """Whole numbers that are counted, and added where states are merged.
 
@@ -262,6 +334,7 @@ class AlarmCounts(_Counts):
 
 COLLECTORS: Mapping[str, Any] = {
     "levels": LevelCounts,
+    "pixels": PixelLevels,
     "decisions": DecisionCounts,
     "normals": NormalLevels,
     "alarms": AlarmCounts,

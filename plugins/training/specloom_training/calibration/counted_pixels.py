@@ -96,12 +96,14 @@ class CountedPixels:
         run: The run.
         decider: The decider.
         stage: The stage of the split.
+        parameter: The threshold of pixels.
     """
 
-    def __init__(self, run: Run, decider: str, stage: str) -> None:
+    def __init__(self, run: Run, decider: str, stage: str, parameter: str) -> None:
         self._run = run
         self._decider = decider
         self._stage = stage
+        self._parameter = parameter
         self._reads = DeciderInputs(run.graph, decider)
         self._inputs: list[dict[str, Any]] = []
         self._counted: list[Tensor] = []
@@ -147,14 +149,14 @@ class CountedPixels:
         self._counted.clear()
         self._targets.clear()
 
-    def levels(self, parameter: str) -> Tensor:
-        """The largest value of a threshold with which each pixel that counts is decided."""
+    def levels(self) -> Tensor:
+        """The largest value of the threshold with which each pixel that counts is decided."""
         pairs = zip(self._inputs, self._counted, strict=True)
-        if parameter == THRESHOLD:
+        if self._parameter == THRESHOLD:
             return torch.cat([inputs[self._reads.logits][counted] for inputs, counted in pairs])
         found = []
         for inputs, counted in pairs:
-            found.append(self._reads.levels(inputs, parameter).cpu()[counted])
+            found.append(self._reads.levels(inputs, self._parameter).cpu()[counted])
         return torch.cat(found)
 
     def targets(self) -> Tensor:

@@ -111,6 +111,11 @@ class CalibrationPasses:
             name, {"decider": self._decider, "stage": self._split, **config}
         )
 
+    def count_items(self) -> int:
+        """How many items the split has."""
+        source: Any = self._run.source
+        return sum(1 for _ in source.tickets(self._split))
+
     def _add_first_item(self, name: str, config: Mapping[str, Any]) -> Any:
         """Collect from the first item, so that nodes note what they see first; the job has it."""
         source: Any = self._run.source
