@@ -8,16 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import specloom
-from specloom import (
-    STAGES,
-    ConfigError,
-    Metric,
-    Pipeline,
-    Plugins,
-    Source,
-    pack_source,
-    write_file,
-)
+from specloom import STAGES, ConfigError, Metric, Plugins, Source, pack_source, write_file
 from specloom_training.config import StrictConfig, TrainingConfig
 from specloom_training.gradient.run_file import phase_of, training_from
 from specloom_training.parsing import to_plain
@@ -43,7 +34,7 @@ class TrainRunConfig(StrictConfig):
 
     Args:
         name: The name of the run.
-        pipeline: What ``pipeline.serialize()`` gives, or the pipeline itself.
+        pipeline: What ``pipeline.serialize()`` gives.
         data: The source, or ``{"type": "cubes.Folder", "config": {…}}``; parameters without a type
             are those of ``cubes.SingleCu3sDataModule``.
         training: How it was trained, also as a nested mapping; None for statistics alone.
@@ -65,8 +56,10 @@ class TrainRunConfig(StrictConfig):
     unfreeze_nodes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if isinstance(self.pipeline, Pipeline):
-            self.pipeline = self.pipeline.serialize()
+        pipeline: Any = self.pipeline
+        if not isinstance(pipeline, Mapping):
+            what = f"the pipeline of the run {self.name!r} is {pipeline!r}, not a mapping"
+            raise ConfigError(what, fix="pass pipeline=pipeline.serialize()")
         if isinstance(self.training, Mapping):
             self.training = TrainingConfig.from_dict(self.training)
 

@@ -214,22 +214,25 @@ def test_a_split_that_nothing_measures_is_an_error():
     )
 
 
-def test_a_train_run_takes_the_pipeline_and_nested_mappings():
-    small = Small().fitted()
+def test_a_train_run_takes_nested_mappings(small):
     made = TrainRunConfig(
         name="small",
-        pipeline=small.pipeline,
+        pipeline=small.pipeline.serialize(),
         data={"type": "cubes.Synthetic"},
         training={"trainer": {"max_epochs": 2}},
         unfreeze_nodes=["head"],
     )
-    assert made.pipeline == small.pipeline.serialize()
     assert made.run_file()["phases"][1]["config"]["epochs"] == 2
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        (
+            {"pipeline": Pipeline("mine")},
+            "the pipeline of the run 'small' is Pipeline('mine': 0 nodes, 0 connections), not a "
+            "mapping\n  fix: pass pipeline=pipeline.serialize()",
+        ),
         (
             {"pipeline": {}},
             "the pipeline of the run 'small' has no nodes\n"
@@ -247,7 +250,7 @@ def test_a_train_run_takes_the_pipeline_and_nested_mappings():
 )
 def test_a_train_run_that_makes_no_sense_is_an_error(small, options, expected):
     data = {"type": "cubes.Synthetic"}
-    values = {"name": "small", "pipeline": small.pipeline, "data": data, **options}
+    values = {"name": "small", "pipeline": small.pipeline.serialize(), "data": data, **options}
     with pytest.raises(ConfigError) as caught:
         TrainRunConfig(**values).run_file()
     assert str(caught.value) == expected
@@ -255,5 +258,5 @@ def test_a_train_run_that_makes_no_sense_is_an_error(small, options, expected):
 
 def test_without_training_losses_are_measured_whatever_is_named(small):
     data = {"type": "cubes.Synthetic"}
-    made = TrainRunConfig("small", small.pipeline, data, loss_nodes=["bce"])
+    made = TrainRunConfig("small", small.pipeline.serialize(), data, loss_nodes=["bce"])
     assert made.run_file()["nodes"]["bce"]["stages"] == ["val", "test"]
