@@ -35,10 +35,10 @@ def test_a_loss_that_is_not_finite_names_node_batch_and_epoch(tmp_path):
     )
     good = toys.run_of()
     trained(good, epochs=1)
-    kept = load_file(tmp_path / "record" / "phase-0.safetensors")
+    stored = load_file(tmp_path / "record" / "phase-0.safetensors")
     expected = good.graph.nodes["weigh"].weights
     assert torch.equal(run.graph.nodes["weigh"].weights, expected)
-    assert torch.equal(kept["node/weigh/weights"], expected)
+    assert torch.equal(stored["node/weigh/weights"], expected)
     assert not list(run.graph.nodes["weigh"].parameters())
 
 
