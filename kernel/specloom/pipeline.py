@@ -453,7 +453,14 @@ class Pipeline:
         return heading + nodes_html(self.nodes, self.connections)
 
     def _trainable(self, names: Iterable[str]) -> Iterator[Any]:
+        """The nodes of ``names`` that can be trained."""
+        if isinstance(names, str):
+            fix = f"write a list: [{names!r}]"
+            raise GraphError(f"the names of nodes are the text {names!r}", fix=fix)
         for name in names:
+            if not isinstance(name, str):
+                fix = "pass its name: [node.name]"
+                raise GraphError(f"{name!r} is no name of a node", fix=fix)
             node = self._node(name)
             if not isinstance(node, Trainable) or not getattr(node, "trainable", True):
                 raise GraphError(f"node {name!r} has nothing to train", fix=f"leave {name!r} out")

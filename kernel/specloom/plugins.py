@@ -259,6 +259,12 @@ class Plugins:
             PluginError: There is no such plugin or name, or several plugins offer a bare name.
         """
         plugin, _, name = reference.rpartition(".")
+        if "." in plugin and plugin not in self.modules:
+            # The path of a class, as other systems have it: a plugin may offer the class itself.
+            nearest = self._nearest(reference, kinds)
+            if nearest.startswith("did you mean"):
+                what = f"no plugin {plugin!r} is installed"
+                raise PluginError(what, where=where, fix=nearest)
         offered = self.offers(kinds, plugin, where)
         labels = [label for label in offered if _name_in(label) == name]
         if len(labels) > 1:

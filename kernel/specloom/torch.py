@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
@@ -202,6 +202,11 @@ class StatisticalNode(TorchNode):
     fitted = False
     pixels = 0
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "forward" in vars(cls):
+            cls.forward = _only_fitted(vars(cls)["forward"])
+
     def finish_fit(self, pixels: int) -> None:
         """Mark the node as fitted on ``pixels`` pixels.
 
@@ -238,6 +243,17 @@ class StatisticalNode(TorchNode):
         super().restore(tensors)
         self.fitted = fitted
         self.pixels = pixels
+
+
+def _only_fitted(forward: Callable[..., R]) -> Callable[..., R]:
+    """``forward`` that refuses to run before the fit, also where it is called by its name."""
+
+    @wraps(forward)
+    def run(node: StatisticalNode, *args: Any, **inputs: Any) -> R:
+        node.require_fitted()
+        return forward(node, *args, **inputs)
+
+    return run
 
 
 def usable_pixels(data: Tensor, valid: Tensor | None = None) -> Tensor:

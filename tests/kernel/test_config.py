@@ -34,6 +34,16 @@ FORMS = {
         "run.yaml:1: the file has no 'specloom'\n"
         "  fix: write 'specloom: 1', the form that this version reads",
     ),
+    "a pipeline of cuvis-ai": (
+        "metadata: {name: x}\nnodes:\n- {name: a, class: b.C, params: {}}\n",
+        "run.yaml:1: the file is a pipeline or a train run of cuvis-ai, and no run file\n"
+        "  fix: run: specloom import cuvis run.yaml",
+    ),
+    "a train run of cuvis-ai": (
+        "name: x\npipeline: {nodes: []}\nunfreeze_nodes: [a]\n",
+        "run.yaml:1: the file is a pipeline or a train run of cuvis-ai, and no run file\n"
+        "  fix: run: specloom import cuvis run.yaml",
+    ),
     "other version": (
         "\nspecloom: 2\nnodes: {a: {type: toy.A}}\n",
         "run.yaml:2: specloom is 2\n  fix: write 'specloom: 1', the form that this version reads",

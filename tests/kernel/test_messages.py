@@ -71,6 +71,10 @@ MESSAGES = {
         [("toy.RXGlobal", "os.path.join")],
         "run.yaml:10: no plugin 'os.path' is installed\n  fix: use one of: broken, toy",
     ),
+    "path of a class of another system": (
+        [("toy.RXGlobal", "other.anomaly.RXGlobal")],
+        "run.yaml:10: no plugin 'other.anomaly' is installed\n  fix: did you mean 'toy.RXGlobal'?",
+    ),
     "plugin that is not there": (
         [("toy.RXGlobal", "rx.RXGlobal")],
         "run.yaml:10: no plugin 'rx' is installed\n  fix: use one of: broken, toy",

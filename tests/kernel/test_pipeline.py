@@ -250,6 +250,12 @@ def test_freezing_by_name():
         "node 'rx' has nothing to train\n  fix: leave 'rx' out"
     )
     assert list(gain.parameters()) == []
+    assert reported(pipeline.unfreeze_nodes_by_name, "soft_gain") == (
+        "the names of nodes are the text 'soft_gain'\n  fix: write a list: ['soft_gain']"
+    )
+    assert reported(pipeline.freeze_nodes_by_name, [gain]) == (
+        f"{gain!r} is no name of a node\n  fix: pass its name: [node.name]"
+    )
 
 
 def test_changes_make_a_new_graph():

@@ -97,6 +97,8 @@ def test_values_that_are_no_arrays():
     record.check(good, Owner(), {}, "")
     record.check([good, good], Owner(), {}, "")
     assert refused(record, {"strategy": "x"}) == "lacks the keys bands"
+    with pytest.raises(PortError, match="fix: add bands to the mapping that the node makes"):
+        record.check({"strategy": "x"}, Owner(), {}, "")
     assert refused(record, [good, 3]) == "wants a mapping, got int"
     scalars = Port(dtype="scalars")
     scalars.check({"iou": 0.5}, Owner(), {}, "")

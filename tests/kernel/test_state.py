@@ -58,6 +58,15 @@ def test_unfitted_stays_unfitted(tmp_path):
         scores(again)
 
 
+def test_a_node_that_is_not_fitted_refuses_forward_by_its_name_too():
+    node = graph().nodes["mean"]
+    data = torch.ones(1, 2, 2, 4)
+    with pytest.raises(NodeError, match="is not fitted\n  fix: fit it in a phase before"):
+        node.forward(data=data)
+    again = fitted().nodes["mean"]
+    assert again.forward(data=data).keys() == again(data=data).keys()
+
+
 def test_unfrozen_nodes_are_saved_and_come_back_frozen(tmp_path):
     made = fitted()
     made.nodes["mean"].unfreeze()

@@ -3,12 +3,13 @@
 import copy
 import inspect
 import pickle
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
 
 from specloom import (
+    ConfigError,
     Input,
     InputRef,
     Internal,
@@ -198,6 +199,49 @@ def test_wrong_arguments_are_refused_with_the_name_of_the_class():
     assert str(caught.value).endswith("argument 'strat'; did you mean 'start'?")
     with pytest.raises(TypeError, match=r"^Limited: too many positional arguments$"):
         Limited(1, 2.0, 3.0)
+    with pytest.raises(TypeError) as caught:
+        Limited(num_channel=1)
+    assert str(caught.value) == (
+        "Limited: got an unexpected keyword argument 'num_channel'; did you mean 'num_channels'?"
+    )
+
+
+@node
+class Typed(TorchNode):
+    """Parameters of several types."""
+
+    data = Input("B H W C", doc="Cubes.")
+    method: Literal["uniform", "variance"] = "uniform"
+    count: int = 3
+    shares: tuple[float, float] | None = None
+    spectra: Any = None
+
+    def forward(self, data):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {"method": "varianc"},
+            "Typed: method should be 'uniform' or 'variance', got \"varianc\"\n"
+            "  fix: change method",
+        ),
+        ({"count": "3"}, 'Typed: count should be a valid integer, got "3"\n  fix: change count'),
+        ({"shares": (0.1,)}, "Typed: shares[1] is missing, got [0.1]\n  fix: change shares"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_where_the_node_is_made(parameters, message):
+    with pytest.raises(ConfigError) as caught:
+        Typed(**parameters)
+    assert str(caught.value) == message
+
+
+def test_values_that_no_run_file_could_hold_are_taken():
+    made = Typed("variance", shares=[0, 1], spectra=torch.ones(3))
+    assert (made.method, made.shares) == ("variance", [0, 1])
+    assert torch.equal(made.spectra, torch.ones(3))
 
 
 @pytest.mark.parametrize("default", [[1.0], {"low": 1.0}, {1.0}], ids=["list", "dict", "set"])

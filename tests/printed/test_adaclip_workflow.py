@@ -56,7 +56,8 @@ def quietly_fit(trainer):
     ADACLIP,
     '`NodeRegistry().load_plugin(name="adaclip", config={"repo": …, "tag": …, "provides": […]})`',
     "As printed; `adaclip` is part of this repository, so that a repository is needed for other "
-    'plugins only. A folder is `{"path": …}`.',
+    'plugins only. A folder is `{"path": …}`. The class is '
+    "`specloom_adaclip.detector.AdaCLIPDetector`, which the errors of the printed path name.",
 )
 def test_registry():
     registry = NodeRegistry()
@@ -64,6 +65,11 @@ def test_registry():
     config = {"path": str(ROOT / "plugins/adaclip"), "provides": [path]}
     assert "adaclip.AdaCLIPDetector" in registry.load_plugin(name="adaclip", config=config)
     assert NodeRegistry.get(path) is AdaCLIPDetector
+    printed = "cuvis_ai_adaclip.node.adaclip_node.AdaCLIPDetector"
+    with pytest.raises(specloom.PluginError, match=r"did you mean 'adaclip\.AdaCLIPDetector'"):
+        NodeRegistry.get(printed)
+    with pytest.raises(specloom.PluginError, match=f"fix: did you mean '{path}'"):
+        registry.load_plugin(name="adaclip", config={**config, "provides": [printed]})
 
 
 @works(ADACLIP, '`TrainablePCA(n_components=3, whiten=False, init_method="svd", eps=1e-6)`')

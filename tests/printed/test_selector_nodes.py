@@ -25,6 +25,7 @@ from specloom_mrmr import (
     SupervisedFullSpectrumBandSelector,
     SupervisedWindowedFalseRGBSelector,
 )
+from specloom_normalize import MinMaxNormalizer
 from specloom_selectors import SoftChannelSelector, TopKIndices
 from specloom_training import StatisticalTrainer
 
@@ -301,8 +302,9 @@ def test_rgb_port():
 @differs(
     NODES,
     "`CustomBandSelector(BandSelectorBase)`: `super().__init__(custom_param=…, **kwargs)`",
-    "As printed. `band_info` needs also `band_wavelengths_nm`, `target_wavelengths_nm` and "
-    "`distance_nm`, which the document leaves to “additional metadata”.",
+    "As printed. In a pipeline `band_info` needs also `band_wavelengths_nm`, "
+    "`target_wavelengths_nm` and `distance_nm`, which the document leaves to “additional "
+    "metadata”: the error names them, and `band_record` makes all.",
 )
 def test_custom_selector():
     class CustomBandSelector(BandSelectorBase):
@@ -320,3 +322,19 @@ def test_custom_selector():
     assert made["rgb_image"].shape == (2, 6, 5, 3)
     missing = set(CustomBandSelector.outputs["band_info"].fields) - set(made["band_info"])
     assert missing == {"band_wavelengths_nm", "target_wavelengths_nm", "distance_nm"}
+    pipeline = Pipeline("p")
+    selector = CustomBandSelector(name="custom")
+    normalizer = MinMaxNormalizer(name="normalizer")
+    data = AnomalyDataNode(normal_class_ids=[0, 1])
+    pipeline.connect(
+        (data.outputs.cube, selector.cube),
+        (data.outputs.wavelengths, selector.wavelengths),
+        (selector.rgb_image, normalizer.data),
+    )
+    with pytest.raises(specloom.PortError) as caught:
+        StatisticalTrainer(pipeline=pipeline, datamodule=source()).fit()
+    names = "band_wavelengths_nm, target_wavelengths_nm, distance_nm"
+    assert str(caught.value) == (
+        f"custom.band_info lacks the keys {names}\n"
+        f"  fix: add {names} to the mapping that the node makes"
+    )

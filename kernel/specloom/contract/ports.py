@@ -151,7 +151,9 @@ class Port:
                 raise PortError(f"wants a mapping, got {type(one).__name__}", where=where)
             missing = [name for name in self.fields if name not in one]
             if missing:
-                raise PortError(f"lacks the keys {', '.join(missing)}", where=where)
+                names = ", ".join(missing)
+                fix = f"add {names} to the mapping that the node makes"
+                raise PortError(f"lacks the keys {names}", where=where, fix=fix)
 
 
 class Connection(NamedTuple):

@@ -23,6 +23,8 @@ Value = TypeVar("Value")
 EMPTY: Any = inspect.Parameter.empty
 POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
+#: Parameters of an ``__init__`` that are no parameters of its node.
+NOT_PASSED = frozenset({"self", "args", "kwargs"})
 #: In annotations: what ``build`` allocates, and ``__init__`` must not take.
 ALLOCATED = re.compile(r"\b(Tensor|Module)\b")
 
@@ -205,14 +207,23 @@ def _binding_problem(
     cls: type, base: type, error: TypeError, passed: Iterable[str], fields: Collection[str]
 ) -> str:
     """Why ``__init__`` of ``base`` refused its arguments."""
+    unknown = [name for name in passed if name not in fields]
+    reason = str(error)
+    if unknown:
+        # Not that a parameter is missing: it may be the one that is misspelt.
+        reason = f"got an unexpected keyword argument {unknown[0]!r}"
     if not _inits_before(cls, base):
-        unknown = [name for name in passed if name not in fields]
         if not unknown or not fields:
-            return f"{cls.__name__}: {error}"
-        return f"{cls.__name__}: {error}; {did_you_mean(unknown[0], fields)}"
-    taken = ", ".join(inspect.signature(base).parameters)
-    what = f"{cls.__name__}: super().__init__() of {base.__name__} {error}"
-    return f"{what}: pass it parameters of {cls.__name__}.__init__, or of these: {taken}"
+            return f"{cls.__name__}: {reason}"
+        return f"{cls.__name__}: {reason}; {did_you_mean(unknown[0], fields)}"
+    taken = list(inspect.signature(base).parameters)
+    what = f"{cls.__name__}: super().__init__() of {base.__name__} {reason}"
+    fix = f"pass it parameters of {cls.__name__}.__init__, or of these: {', '.join(taken)}"
+    known = _written_before(cls, base) - NOT_PASSED | set(taken)
+    nearest = did_you_mean(unknown[0], known) if unknown else ""
+    if nearest.startswith("did you mean"):
+        return f"{what}; {nearest} Otherwise {fix}"
+    return f"{what}: {fix}"
 
 
 def _init_of(cls: type, parameters: list[inspect.Parameter]) -> Callable[..., None]:

@@ -18,7 +18,7 @@ from specloom.graph.port_attributes import (
     refuse_hidden_members,
 )
 from specloom.graph.showing import node_html, node_text
-from specloom.runfile.parameters import current, parameters
+from specloom.runfile.parameters import check_values, current, parameters
 
 T = TypeVar("T")
 #: Axes that differ from batch to batch: nodes are never built for them.
@@ -29,7 +29,11 @@ class NodeType(type):
     """Gives every node a ``name=`` argument, and builds it when all its sizes are passed."""
 
     def __call__(cls: type[T], *args: Any, name: str = "", **params: Any) -> T:
-        """Make a node; ``name`` is what its pipeline calls it."""
+        """Make a node; ``name`` is what its pipeline calls it.
+
+        Raises:
+            ConfigError: A parameter has a value of another type, or none of the allowed ones.
+        """
         renamed: Mapping[str, str] = getattr(cls, "renamed", {})
         for old in params.keys() & renamed:
             free = parameters(cls).keys() - params  # a parameter that is passed twice is refused
@@ -37,6 +41,7 @@ class NodeType(type):
             params[present] = params.pop(old)
         node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
         node.name = name
+        check_values(node)
         sizes = _sizes_from_parameters(node)
         if sizes is not None:
             build(node, sizes)

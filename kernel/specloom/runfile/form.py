@@ -84,6 +84,8 @@ COMPANIONS_ON = ("on", True)
 COMPANIONS = Value(_is_switch, "write companions: off, or remove it", default="on")
 RUN = GRAPH | {"seed": SEED, "companions": COMPANIONS, "data": COMPONENT, "phases": [COMPONENT]}
 SAVED = GRAPH | {"batch": MAPPING, "reading": MAPPING, "plugins": MAPPING, "state": MAPPING}
+#: The keys of a node's class in files of cuvis-ai.
+CUVIS_CLASS = frozenset({"class", "class_name"})
 #: What other programs call the keys of a run file.
 SYNONYMS = {
     "edges": "connections",
@@ -130,12 +132,26 @@ def interpret(document: Document, form: Fields = RUN) -> tuple[RunFile, list[Spe
     value = document.value
     if value is None:
         value = {}
+    if _is_of_cuvis(value):
+        what = "the file is a pipeline or a train run of cuvis-ai, and no run file"
+        fix = f"run: specloom import cuvis {document.name}"
+        return RunFile(document), [ConfigError(what, where=document.where(), fix=fix)]
     fields = reader.read(value, form, ())
     if fields is None:
         fields = {}
     if reader.problems and not fields.get("connections"):
         fields["connections"] = [PAIR.default]  # a misspelt key may have held them
     return RunFile(document, **fields), reader.problems
+
+
+def _is_of_cuvis(value: Any) -> bool:
+    """Whether a file has the form of cuvis-ai: a list of nodes with classes, or a pipeline."""
+    if not isinstance(value, dict) or "specloom" in value:
+        return False
+    nodes = value.get("nodes")
+    if not isinstance(nodes, list):
+        return "pipeline" in value and nodes is None
+    return any(isinstance(node, dict) and CUVIS_CLASS & node.keys() for node in nodes)
 
 
 class _FormReader:

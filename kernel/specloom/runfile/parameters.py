@@ -172,6 +172,34 @@ def checked(
     return valid, problems
 
 
+def check_values(node: Any) -> None:
+    """Check the parameters of a node that was made in Python, as those of a run file are checked.
+
+    Defaults are not checked, nor what no run file could hold, such as an array.
+
+    Raises:
+        ConfigError: A parameter has a value of another type, or none of the allowed ones.
+    """
+    cls = type(node)
+    for name, parameter in parameters(cls).items():
+        value = getattr(node, name, parameter.default)
+        if value is parameter.default or not _is_plain(value):
+            continue
+        _converted, wrong = _convert(cls, name, value, "")
+        if wrong:
+            what = f"{cls.__name__}: {'; '.join(wrong)}"
+            raise ConfigError(what, fix=_fix_of_value(name, value, wrong))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a run file could hold a value."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _unknown_parameter(
     name: str,
     known: Iterable[str],

@@ -177,7 +177,9 @@ class AdaCLIPDetector(TorchNode):
         public = ""
         if self.checkpoint_path is None:
             public = self.weight_name
-        raise_all(list(problems(self.backbone, public, self.prompting_depth, self.label)))
+        depth = self.prompting_depth
+        length = self.prompting_length
+        raise_all(list(problems(self.backbone, public, depth, length, self.label)))
         if self.enable_gradients and not self.use_torch_preprocess:
             what = f"{self.label}: Pillow has no gradients, but enable_gradients is set"
             raise ConfigError(what, fix="leave use_torch_preprocess at true")

@@ -139,6 +139,12 @@ def test_a_stored_file_that_changed_is_refused(store):
             "  fix: run: specloom weights add mine FILE",
         ),
         (
+            {"backbone": "ViT-L14-336"},
+            "the backbone 'ViT-L14-336' is not in the store of weights\n"
+            "  fix: did you mean 'ViT-L-14-336'? "
+            "Otherwise run: specloom weights add ViT-L14-336 FILE",
+        ),
+        (
             {"checkpoint_path": "no/such.pth"},
             "the adapter's file no/such.pth is missing\n"
             "  fix: give the path of an existing file, or remove it to use the store",

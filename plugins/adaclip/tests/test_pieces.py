@@ -67,7 +67,15 @@ def test_prompts_are_class_names_or_pairs(text, want):
     assert parse_nouns(text) == want
 
 
-@pytest.mark.parametrize("text", ["normal: lentils", "anomaly: stones", "normal: a; anomaly: b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "normal: lentils",
+        "anomaly: stones",
+        "normal: a; anomaly: b",
+        "normal lentils, anomaly: stones",
+    ],
+)
 def test_half_a_pair_is_refused(text):
     with pytest.raises(ConfigError, match="is half a pair of nouns"):
         parse_nouns(text)

@@ -199,6 +199,12 @@ def test_new_adapters_are_the_same_each_time_and_need_no_file():
             "AdaCLIPDetector: prompting_depth is 13, and ViT-L-14 has 12 layers\n"
             "  fix: set prompting_depth to 12 or less",
         ),
+        (
+            {"prompting_length": 6},
+            "AdaCLIPDetector: the adapters 'pretrained_all' have prompting_depth 4 and "
+            "prompting_length 5, here they are 4 and 6\n"
+            "  fix: set these values, or weight_name: new and train them",
+        ),
     ],
 )
 def test_sizes_that_do_not_fit_a_backbone_are_found_by_its_name(params, message):

@@ -93,6 +93,6 @@ def test_what_neither_init_takes_is_an_error_that_says_what_to_write():
         CustomBandSelector(strech=None)
     assert str(caught.value) == (
         "CustomBandSelector: super().__init__() of BandSelectorBase got an unexpected keyword "
-        "argument 'strech': pass it parameters of CustomBandSelector.__init__, or of these: "
-        "stretch, name"
+        "argument 'strech'; did you mean 'stretch'? Otherwise pass it parameters of "
+        "CustomBandSelector.__init__, or of these: stretch, name"
     )

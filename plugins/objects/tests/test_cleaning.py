@@ -277,7 +277,12 @@ WRONG = [
         "set a fraction from 0 to less than 1, such as 0.5",
     ),
     (MinimumArea, {"pixels": 0}, "pixels is 0", "set an area of at least 1 pixel"),
-    (Label, {"connectivity": 6}, "connectivity is 6", "set 4 or 8"),
+    (
+        Label,
+        {"connectivity": 6},
+        "Label: connectivity should be 4 or 8, got 6",
+        "change connectivity",
+    ),
     (FillHoles, {"largest": 0}, "largest is 0", "set at least 1 pixel, or null for any hole"),
     (
         Hysteresis,
@@ -287,6 +292,13 @@ WRONG = [
     ),
     (Smooth, {"sigma": 0.0}, "sigma is 0.0", "set a sigma over 0"),
 ]
+
+
+def test_a_connectivity_that_was_set_is_checked():
+    node = Label()
+    node.connectivity = 6
+    with pytest.raises(ConfigError, match="connectivity is 6\n  fix: set 4 or 8"):
+        node.build({})
 
 
 @pytest.mark.parametrize(("cls", "params", "what", "fix"), WRONG)

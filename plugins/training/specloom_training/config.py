@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
-from specloom import raise_all
+from specloom import ConfigError, did_you_mean, raise_all
 from specloom_training.parsing import parse
+
+
+class StrictConfig:
+    """A base of dataclasses that refuse names that are none of their parameters."""
+
+    def __new__(cls, *_args: Any, **options: Any) -> Self:
+        """Make an object; its ``__init__`` is the one of the dataclass.
+
+        Raises:
+            ConfigError: An option has the name of no parameter.
+        """
+        for name in options:
+            _require_known(cls, name)
+        return super().__new__(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            _require_known(type(self), name)
+        super().__setattr__(name, value)
+
+
+def _require_known(cls: Any, name: str) -> None:
+    """Raise ConfigError unless a dataclass has a parameter of this name."""
+    known = [one.name for one in fields(cls)]
+    if name not in known:
+        what = f"{cls.__name__} has no parameter {name!r}"
+        raise ConfigError(what, fix=did_you_mean(name, known))
 
 
 class OptimizerConfig(SimpleNamespace):
@@ -41,7 +69,7 @@ class SchedulerConfig(SimpleNamespace):
 
 
 @dataclass
-class EarlyStoppingConfig:
+class EarlyStoppingConfig(StrictConfig):
     """Stop when ``monitor`` has not improved by more than ``min_delta`` for ``patience`` checks."""
 
     monitor: str
@@ -51,7 +79,7 @@ class EarlyStoppingConfig:
 
 
 @dataclass
-class ModelCheckpointConfig:
+class ModelCheckpointConfig(StrictConfig):
     """Save the ``save_top_k`` best states by ``monitor`` (-1: all), and end with the best.
 
     ``filename`` may hold ``{epoch:02d}`` and ``{metrics/iou:.3f}``. Without ``dirpath`` they go
@@ -64,13 +92,13 @@ class ModelCheckpointConfig:
     save_top_k: int = 1
     save_last: bool = False
     filename: str = "{epoch:02d}"
-    dirpath: str | None = None
+    dirpath: str | Path | None = None
     every_n_epochs: int = 1
     verbose: bool = False
 
 
 @dataclass
-class CallbacksConfig:
+class CallbacksConfig(StrictConfig):
     """What may stop a training early, and what it saves."""
 
     early_stopping: list[EarlyStoppingConfig] = field(default_factory=list)
@@ -78,7 +106,7 @@ class CallbacksConfig:
 
 
 @dataclass
-class TrainerConfig:
+class TrainerConfig(StrictConfig):
     """How long and how gradient training runs.
 
     ``precision`` is ``32-true``, ``bf16-mixed`` or ``16-mixed`` (GPU). With ``cache`` the frozen
@@ -103,13 +131,18 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         self._training: TrainingConfig | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "callbacks" and value is None:
+            value = CallbacksConfig()
+        super().__setattr__(name, value)
+
     def training(self) -> TrainingConfig | None:
         """The configuration that this is the ``trainer`` of; None where it is none's."""
         return self._training
 
 
 @dataclass
-class TrainingConfig:
+class TrainingConfig(StrictConfig):
     """Everything that ``GradientTrainer`` takes but for the graph and the data.
 
     ``trainer_config=config`` and ``trainer_config=config.trainer`` are the same: what is not passed
@@ -139,7 +172,7 @@ class TrainingConfig:
 
 
 @dataclass
-class PipelineMetadata:
+class PipelineMetadata(StrictConfig):
     """What a saved pipeline says about itself."""
 
     name: str

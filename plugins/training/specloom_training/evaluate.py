@@ -17,11 +17,13 @@ from specloom import (
     Run,
     SpecloomError,
     did_you_mean,
+    raise_all,
 )
 from specloom_training import processes
 from specloom_training.domain import DomainWatch
 from specloom_training.history import note_phase, observed_end
 from specloom_training.measure_job import measure_by_job
+from specloom_training.parsing import in_python
 from specloom_training.windowed import WindowedStage
 
 if TYPE_CHECKING:
@@ -195,9 +197,14 @@ class PooledLosses:
 
 
 def evaluate_noted(pipeline: Pipeline, run: Run, split: str) -> dict[str, float]:
-    """The phase ``Evaluate``, for trainers in Python: it is in the pipeline's history."""
-    started = perf_counter()
+    """The phase ``Evaluate``, for trainers in Python: it is in the pipeline's history.
+
+    Raises:
+        ConfigError: There is no such split, or nothing measures it.
+    """
     phase = Evaluate(split)
+    raise_all(list(phase.check(run.graph, in_python)))
+    started = perf_counter()
     with observed_end(run):
         phase.train(run)
     note_phase(pipeline, run, ("training.Evaluate", phase), started)

@@ -49,16 +49,34 @@ def parse(
         at: The place of a key in the run file; "" is that of the whole.
     """
     if isinstance(value, cls):
-        return value, []
+        return value, _problems_of(value, label, at)
     if not isinstance(value, Mapping):
         what = f"{label} is {value!r}, not a mapping"
-        return None, [ConfigError(what, where=at(), fix="write 'key: value' lines")]
+        fix = "write 'key: value' lines"
+        if isinstance(value, str) and issubclass(cls, SimpleNamespace):
+            fix = f"write its name as a mapping: {{name: {value}}}"
+        elif at is in_python or not at():
+            fix = f"pass a {cls.__name__}, or a mapping of its parameters"
+        return None, [ConfigError(what, where=at(), fix=fix)]
     if issubclass(cls, SimpleNamespace):
         # Its parameters are checked where the class that it names is known.
         if not isinstance(value.get("name"), str):
             return None, [ConfigError(f"{label} has no name", where=at(), fix="add name: … to it")]
         return cls(**value), []
     return _parse_dataclass(cls, value, label, at)
+
+
+def _problems_of(config: Any, label: str, at: At) -> list[SpecloomError]:
+    """What is wrong with the values of an object that was made in Python."""
+    if not is_dataclass(config):
+        return []
+    types = get_type_hints(type(config))
+    problems: list[SpecloomError] = []
+    for one in fields(config):
+        value = getattr(config, one.name)
+        _value, wrong = _parse_value(types[one.name], value, f"{label}.{one.name}", at)
+        problems += wrong
+    return problems
 
 
 def _parse_dataclass(

@@ -18,6 +18,7 @@ from specloom import (
     Source,
     SpecloomError,
     did_you_mean,
+    raise_all,
 )
 from specloom_statistics import DomainSample
 from specloom_training import processes
@@ -26,7 +27,9 @@ from specloom_training.fit_job import FinishedPasses, FitJobs, can_merge
 from specloom_training.fit_parts import FitParts, fit_parts
 from specloom_training.history import note_phase, save_run
 from specloom_training.log_lines import LOGGER, LogLines
+from specloom_training.parsing import in_python
 from specloom_training.passes import FitPass, fit_ends
+from specloom_training.python_arguments import require_pipeline_and_data
 from specloom_training.share_fit import Resumption, can_work_by_shares, fit_by_shares
 from specloom_training.shared_moments import SharedMoments, find_shared, fitted_names
 
@@ -332,9 +335,14 @@ class StatisticalTrainer:
             run.graph.fitted_on.update(record)
 
     def fit(self) -> None:
-        """Fit the nodes of ``pipeline`` on ``datamodule``; what was fitted is logged."""
-        LOGGER.info("statistical phase")
+        """Fit the nodes of ``pipeline`` on ``datamodule``; what was fitted is logged.
+
+        Raises:
+            ConfigError: Something is set up wrongly; ``Problems`` where it is several things.
+        """
         run = self._run()
+        raise_all(list(self.check(run.graph, in_python)))
+        LOGGER.info("statistical phase")
         started = perf_counter()
         self.train(run)
         phase = StatisticalTrainer(nodes=self.nodes, split=self.split)
@@ -369,11 +377,9 @@ class StatisticalTrainer:
         return self.pipeline
 
     def _run(self) -> Run:
-        if self.pipeline is None or self.datamodule is None:
-            raise ConfigError(
-                "StatisticalTrainer has no pipeline or no datamodule",
-                fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
-            )
-        run = Run(self.pipeline.graph(self.datamodule), self.datamodule, seed=self.seed)
+        pipeline, source = require_pipeline_and_data(
+            "StatisticalTrainer", self.pipeline, self.datamodule
+        )
+        run = Run(pipeline.graph(source), source, seed=self.seed)
         run.plugins.add("log lines", LogLines())
         return run

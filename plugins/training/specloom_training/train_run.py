@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import specloom
 from specloom import STAGES, ConfigError, Metric, Plugins, Source, pack_source, write_file
+from specloom_training.config import StrictConfig, TrainingConfig
 from specloom_training.gradient.run_file import phase_of, training_from
 from specloom_training.parsing import to_plain
-
-if TYPE_CHECKING:
-    from specloom_training.config import TrainingConfig
 
 OWN = "x-trainrun"
 """The key of the run file for what ``specloom run`` does not need."""
@@ -27,7 +25,7 @@ CU3S = "cubes.SingleCu3sDataModule"
 
 
 @dataclass
-class TrainRunConfig:
+class TrainRunConfig(StrictConfig):
     """What was trained, on what and how.
 
     ``save_to_file`` writes a run file, which ``specloom run`` runs: the statistical phase, the
@@ -39,7 +37,7 @@ class TrainRunConfig:
         pipeline: What ``pipeline.serialize()`` gives.
         data: The source, or ``{"type": "cubes.Folder", "config": {…}}``; parameters without a type
             are those of ``cubes.SingleCu3sDataModule``.
-        training: How it was trained; None for statistics alone.
+        training: How it was trained, also as a nested mapping; None for statistics alone.
         output_dir: Where results went; ``specloom run`` has ``--out`` for it.
         loss_nodes: The losses that were minimised; empty for all.
         metric_nodes: The nodes that measured.
@@ -56,6 +54,14 @@ class TrainRunConfig:
     metric_nodes: list[str] = field(default_factory=list)
     freeze_nodes: list[str] = field(default_factory=list)
     unfreeze_nodes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        pipeline: Any = self.pipeline
+        if not isinstance(pipeline, Mapping):
+            what = f"the pipeline of the run {self.name!r} is {pipeline!r}, not a mapping"
+            raise ConfigError(what, fix="pass pipeline=pipeline.serialize()")
+        if isinstance(self.training, Mapping):
+            self.training = TrainingConfig.from_dict(self.training)
 
     def run_file(self) -> dict[str, Any]:
         """The run file as plain values.
@@ -146,13 +152,25 @@ class TrainRunConfig:
 
     def _check_names(self) -> None:
         nodes = self._serialised_nodes()
+        if not nodes:
+            what = f"the pipeline of the run {self.name!r} has no nodes"
+            raise ConfigError(what, fix="pass pipeline=pipeline.serialize()")
         groups = ("loss_nodes", "metric_nodes", "freeze_nodes", "unfreeze_nodes")
         for group in groups:
-            for name in getattr(self, group):
+            names: Any = getattr(self, group)
+            is_list = isinstance(names, list | tuple)
+            if not is_list or any(not isinstance(name, str) for name in names):
+                what = f"{group} is {names!r}, not a list of names of nodes"
+                raise ConfigError(what, fix="write [node.name]")
+            for name in names:
                 if name not in nodes:
                     what = f"{group} has {name!r}, which is no node of the pipeline"
                     fix = specloom.did_you_mean(name, nodes, otherwise="pass pipeline.serialize()")
                     raise ConfigError(what, fix=fix)
+        for name in self.freeze_nodes:
+            if name in self.unfreeze_nodes:
+                what = f"{name!r} is in freeze_nodes and in unfreeze_nodes"
+                raise ConfigError(what, fix="remove it from one of them")
 
     def _measured_splits(self) -> list[str]:
         """The splits that a node measures; ``training.Evaluate`` refuses others."""
@@ -169,8 +187,10 @@ class TrainRunConfig:
         nodes: dict[str, Any] = {}
         for name, node in self._serialised_nodes().items():
             nodes[name] = dict(node)
-            is_measured = self.training is None or bool(self.loss_nodes)
-            if is_measured and node["type"] in losses and name not in self.loss_nodes:
+            is_minimised = self.training is not None
+            if self.loss_nodes and name not in self.loss_nodes:
+                is_minimised = False
+            if node["type"] in losses and not is_minimised:
                 nodes[name]["stages"] = [*MEASURED]
         return nodes
 

@@ -98,7 +98,8 @@ MISTAKES = {
     ),
     "mapping": (
         {"trainer": 3},
-        "training.trainer is 3, not a mapping\n  fix: write 'key: value' lines",
+        "training.trainer is 3, not a mapping\n"
+        "  fix: pass a TrainerConfig, or a mapping of its parameters",
     ),
     "missing": (
         {"trainer": {"callbacks": {"early_stopping": [{"mode": "max"}]}}},

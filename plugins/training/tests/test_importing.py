@@ -146,13 +146,15 @@ def test_a_train_run_of_the_documents_time_becomes_a_run_file(train_run):
 def test_the_report_names_what_was_mapped_renamed_and_excluded(train_run):
     _value, said = train_run
     for line in (
-        "  node 'rx', line 11: cuvis_ai.anomaly.rx_detector.RXGlobal is rx.RXGlobal",
-        "  node 'soft-selector', line 8: 'soft_selector'",
-        "  norm, line 7: the parameter old, which is unknown here",
-        "  rx, line 11: num_channels: 15, which the graph infers",
-        "  node 'grpc', line 18: no plugin offers cuvis_ai.node.remote.GrpcSink",
-        "  connection of norm.normalized to rx.data: the one of line 23 replaces it",
-        "  connection, line 31: the node of 'grpc.inputs.data' is not imported",
+        "  node 'rx', line 11 of pipeline.yaml: cuvis_ai.anomaly.rx_detector.RXGlobal is "
+        "rx.RXGlobal",
+        "  node 'soft-selector', line 8 of pipeline.yaml: 'soft_selector'",
+        "  norm, line 7 of pipeline.yaml: the parameter old, which is unknown here",
+        "  rx, line 11 of pipeline.yaml: num_channels: 15, which the graph infers",
+        "  node 'grpc', line 18 of pipeline.yaml: no plugin offers cuvis_ai.node.remote.GrpcSink",
+        "  connection of norm.normalized to rx.data: the one of line 23 of pipeline.yaml "
+        "replaces it",
+        "  connection, line 31 of pipeline.yaml: the node of 'grpc.inputs.data' is not imported",
         "  connection of LentilsAnomalyDataNode.cube to rgb.cube, which was implied",
         "  connection of LentilsAnomalyDataNode.wavelengths to rgb.wavelengths, which was implied",
         "  data, line 5: the parameter magic, which is unknown here",
@@ -233,8 +235,20 @@ def test_weights_beside_it_are_not_read(tmp_path):
             "  fix: install the plugins of its nodes: specloom plugins list",
         ),
         (
-            "a: &x [1]\nb: *x\n",
-            "{file} has aliases, which could stand for much\n  fix: write the values out",
+            "a: &x [*x]",
+            "{file} holds more than 100000 values or 100 levels, those that aliases stand for "
+            "included\n  fix: write out the values that are needed, without aliases",
+        ),
+        (
+            "'${oc.env:HOME}': 1",
+            "{file}:1: ${{oc.env:HOME}} has the computed value ${{oc.env:HOME}}\n"
+            "  fix: write the value itself; it is not computed here, as it may read the "
+            "environment",
+        ),
+        (
+            "name: pca\npipeline: {normalizer: {eps: 1}, pca: {eps: 1}}",
+            "{file}:2: pipeline has normalizer, pca and no nodes: a script makes its graph\n"
+            "  fix: import a pipeline that cuvis-ai saved, or write its nodes and connections",
         ),
         (
             "defaults: [{/pipeline@pipeline: gone}]",
@@ -249,6 +263,98 @@ def test_what_cannot_be_imported_is_an_error(tmp_path, text, message):
         imported(tmp_path, text)
     assert str(caught.value) == message.format(file=tmp_path / "pipeline.yaml")
     assert not (tmp_path / "out.yaml").exists()
+
+
+DOCUMENTED = """
+nodes:
+  data:
+    type: LentilsAnomalyDataNode
+    config: {normal_class_ids: &ids [0, 1], anomaly_class_ids: null}
+  other: {type: LentilsAnomalyDataNode, config: {normal_class_ids: *ids}}
+  rx:
+    type: RXGlobal
+    config: {num_channels: 61}
+connections:
+  - [data.cube, rx.data]
+"""
+
+
+def test_the_form_of_the_documents_is_read_and_aliases_are_written_out(tmp_path):
+    value, said = imported(tmp_path, DOCUMENTED)
+    assert list(value["nodes"]) == ["data", "other", "rx"]
+    assert value["nodes"]["other"]["config"] == {"normal_class_ids": [0, 1]}
+    assert value["connections"] == [["data.cube", "rx.data"]]
+    assert "*" not in (tmp_path / "out.yaml").read_text()
+    assert "  node 'rx', line 7: RXGlobal is rx.RXGlobal" in said
+    assert "  rx, line 7: num_channels: 61, which the graph infers" in said
+
+
+@pytest.mark.parametrize("line", ["b{}: [*b{}, *b{}, *b{}]", "b{}: {{x: *b{}, x: *b{}, x: *b{}}}"])
+def test_aliases_that_stand_for_very_much_are_refused_at_once(tmp_path, line):
+    path = tmp_path / "bomb.yaml"
+    lines = ["b0: &b0 1"]
+    for number in range(1, 30):
+        before = number - 1
+        made = line.format(number, before, before, before)
+        lines.append(made.replace(": ", f": &b{number} ", 1))
+    path.write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="holds more than 100000 values"):
+        read(path)
+
+
+UNUSUAL = """
+name: run
+tags: {project: lentils}
+pipeline:
+  metadata: {name: x, created: 2024}
+  nodes:
+    - {name: a.b, class: x.LentilsAnomalyDataNode, params: {normal_class_ids: [0]}, enabled: false}
+    - name: my-rx
+      class: x.RXGlobal
+      params: {eps: 0.1}
+      params: {eps: 0.2}
+    - {name: head, class: x.ScoreToLogit}
+    - {name: my-bce, class: x.AnomalyBCEWithLogits}
+  connections:
+    - {from: a.b.outputs.cube, to: my-rx.inputs.data}
+    - {from: my-rx.inputs.scores, to: head.inputs.scores}
+    - {from: my-rx.outputs.scores, to: head.inputs.scores, note: x}
+    - {from: head.outputs.logits, to: my-bce.inputs.predictions}
+    - {from: a.b.outputs.mask, to: my-bce.inputs.targets}
+data: {data_dir: x, train_split: 0.5}
+training:
+  seed: all
+  trainer: {max_epochs: 1, callbacks: {early_stopping: [{monitor: train/my-bce}]}}
+loss_nodes: [my-bce, gone]
+metric_nodes: [metrics]
+unfreeze_nodes: [head]
+"""
+
+
+def test_every_part_of_a_file_is_in_the_report(tmp_path):
+    value, said = imported(tmp_path, UNUSUAL)
+    assert ["a_b.cube", "my_rx.data"] in value["connections"]
+    assert value["nodes"]["my_rx"]["config"] == {"eps": 0.2}
+    (stopping,) = value["phases"][1]["config"]["early_stopping"]
+    assert stopping["monitor"] == "train/my_bce"
+    for line in (
+        "  pipeline.nodes.1.params, line 10: line 11 has it again, and replaces it",
+        "  node 'a.b', line 7: enabled, which is unknown here",
+        "  connection, line 16: 'my-rx.inputs.scores' is no output of a node",
+        "  connection, line 17: note, which is unknown here",
+        "  data: train_split: 0.5, val_split: None; one of the two is missing",
+        "  training: seed: all, which is no whole number",
+        "  loss_nodes: 'gone', which is not imported",
+        "  metric_nodes: 'metrics', which is not imported",
+        "  metadata: created, which is unknown here",
+        "  the file: tags, which is unknown here",
+    ):
+        assert f"\n{line}\n" in said, line
+
+
+def test_a_training_of_nothing_is_in_the_report(tmp_path):
+    _value, said = imported(tmp_path, UNUSUAL.replace("[head]", "[]"))
+    assert "  training, line 21: no node is unfrozen, so there is no gradient phase" in said
 
 
 RX = "nodes: [{class: RXGlobal}]\n"

@@ -34,7 +34,7 @@ STATES = {
     ),
 }
 PAIR = re.compile(r"\s*normal\s*:(.*?),\s*(?:anomaly|anomalous|abnormal)\s*:(.*)", re.I | re.S)
-HALF_A_PAIR = re.compile(r"\s*(normal|anomaly|anomalous|abnormal)\s*:", re.I)
+HALF_A_PAIR = re.compile(r"\b(normal|anomaly|anomalous|abnormal)\s*:", re.I)
 
 
 class Nouns(NamedTuple):
@@ -48,7 +48,7 @@ def parse_nouns(prompt_text: str) -> Nouns:
     """Return the nouns of a prompt: a class name, or ``normal: lentils, anomaly: stones``.
 
     Raises:
-        ConfigError: The text begins like a pair and is not one.
+        ConfigError: The text has a part of a pair and is not one.
 
     >>> parse_nouns("lentils")
     Nouns(normal='lentils', abnormal='lentils')
@@ -58,7 +58,7 @@ def parse_nouns(prompt_text: str) -> Nouns:
     pair = PAIR.fullmatch(prompt_text)
     if pair:
         return Nouns(pair[1].strip(), pair[2].strip())
-    if HALF_A_PAIR.match(prompt_text):
+    if HALF_A_PAIR.search(prompt_text):
         fix = "write 'normal: lentils, anomaly: stones', or a class name alone"
         raise ConfigError(f"prompt_text {prompt_text!r} is half a pair of nouns", fix=fix)
     return Nouns(prompt_text, prompt_text)

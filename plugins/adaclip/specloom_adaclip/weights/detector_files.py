@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from specloom import IntegrityError, UnavailableError
-from specloom_adaclip.weights.catalogue import TINY, TINY_ADAPTER, fetch_command
+from specloom import IntegrityError, UnavailableError, did_you_mean
+from specloom_adaclip.weights.catalogue import (
+    TINY,
+    TINY_ADAPTER,
+    checkpoints,
+    fetch_command,
+)
 from specloom_adaclip.weights.store import Store, sha256_of
 
 
@@ -63,10 +68,19 @@ class DetectorFile(NamedTuple):
             fix = "give the path of an existing file, or remove it to use the store"
         else:
             what = f"the {self.kind} {self.name!r} is not in the store of weights"
-            fix = f"run: {fetch_command(self.name)}"
+            fix = self._fetch_fix()
         if self.sha256:
             what += f" (SHA-256 {self.sha256})"
         yield UnavailableError(what, fix=fix)
+
+    def _fetch_fix(self) -> str:
+        """The command that gets the file, and a name of the catalogue that may be meant."""
+        run = f"run: {fetch_command(self.name)}"
+        known = [name for name, entry in checkpoints().items() if entry.kind == self.kind]
+        nearest = did_you_mean(self.name, known)
+        if self.name in known or not nearest.startswith("did you mean"):
+            return run
+        return f"{nearest} Otherwise {run}"
 
     def check(self) -> CheckedFile:
         """Return the file with its hash, compared with the expected one.

@@ -103,6 +103,8 @@ def settings_of(
     if training is not None:
         trainer_config = training.trainer
     trainer = parser.parse(TrainerConfig, trainer_config or phase.options(), "trainer")
+    if parser.problems:
+        return None, parser.problems
     callbacks = _callbacks(trainer)
     stopping = [
         parser.parse(EarlyStoppingConfig, one, "early_stopping", number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
@@ -24,6 +24,7 @@ from specloom_training.gradient.settings import settings_of, training_of
 from specloom_training.history import note_phase, observed_end, save_run
 from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.parsing import in_python, to_plain
+from specloom_training.python_arguments import require_nodes, require_pipeline_and_data
 
 
 class GradientTrainer:
@@ -248,8 +249,10 @@ class GradientTrainer:
         settings, problems = settings_of(self)
         raise_all(problems)
         assert settings is not None
+        # A copy: the trainer of the user's configuration stays the trainer of that.
+        trainer = replace(settings.trainer)
         training = TrainingConfig(
-            trainer=settings.trainer, optimizer=settings.optimizer, scheduler=settings.scheduler
+            trainer=trainer, optimizer=settings.optimizer, scheduler=settings.scheduler
         )
         config = phase_of(training)
         config["early_stopping"] = [to_plain(one) for one in settings.early_stopping] or None
@@ -268,7 +271,10 @@ class GradientTrainer:
             ConfigError: There is none.
         """
         if self.pipeline is None:
-            raise _nothing_to_train()
+            raise ConfigError(
+                "GradientTrainer has no pipeline",
+                fix="pass pipeline=, or use it as a phase of a run file",
+            )
         return self.pipeline
 
     def seed_of_run(self) -> int:
@@ -281,33 +287,21 @@ class GradientTrainer:
         return 0
 
     def _run(self) -> Run:
-        if self.pipeline is None or self.datamodule is None:
-            raise _nothing_to_train()
-        self._require_in_pipeline(self.pipeline)
+        pipeline, source = require_pipeline_and_data(
+            "GradientTrainer", self.pipeline, self.datamodule
+        )
+        require_nodes(pipeline, self.loss_nodes, "loss_nodes")
+        require_nodes(pipeline, self.metric_nodes, "metric_nodes")
         run = Run(
-            self.pipeline.graph(self.datamodule),
-            self.datamodule,
+            pipeline.graph(source),
+            source,
             seed=self.seed_of_run(),
-            metadata={"name": self.pipeline.name},
+            metadata={"name": pipeline.name},
         )
         processes.join()
         if processes.rank() == 0:
             self._add_monitors(run)
         return run
-
-    def _require_in_pipeline(self, pipeline: Pipeline) -> None:
-        """Raise ConfigError if a loss or metric node is not part of the pipeline."""
-        parts = {id(node) for node in pipeline.nodes.values()}
-        nodes: list[Any] = []
-        nodes += self.loss_nodes or []
-        nodes += self.metric_nodes or []
-        for node in nodes:
-            if id(node) not in parts:
-                name = getattr(node, "name", "")
-                raise ConfigError(
-                    f"{type(node).__name__} {name!r} is not in the pipeline",
-                    fix="connect it, or remove it from loss_nodes and metric_nodes",
-                )
 
     def _add_monitors(self, run: Run) -> None:
         settings, _problems = settings_of(self)
@@ -318,10 +312,7 @@ class GradientTrainer:
             if hasattr(monitor, "observer"):
                 observer = monitor.observer()
             run.plugins.add(f"monitor {number}", observer)
-
-
-def _nothing_to_train() -> ConfigError:
-    return ConfigError(
-        "GradientTrainer has no pipeline or no datamodule",
-        fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
-    )
+            if not run.plugins.manager.get_hookcallers(observer):
+                what = f"monitors has {monitor!r}, which has no hook of specloom"
+                fix = "pass a node such as TensorBoardMonitorNode, or an object with hooks"
+                raise ConfigError(what, fix=fix)

@@ -25,6 +25,8 @@ def cuvis(file: Path, out: Path | None) -> None:
 
     What was mapped, renamed and excluded is reported, and the run file is checked.
     """
+    import json
+
     import yaml
 
     import specloom
@@ -38,7 +40,9 @@ def cuvis(file: Path, out: Path | None) -> None:
     plugins = Plugins.for_file(out)
     value, report = import_file(file, plugins)
     head = f"# Imported from {file.name} of cuvis-ai.\n"
-    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+    # Through JSON: values that aliases stood for are written out.
+    plain = json.loads(json.dumps(value, default=str))
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
     write_file(out, (head + text).encode())
     for line in report.lines():
         click.echo(line)

@@ -11,6 +11,7 @@ from specloom_training.importing.cuvis_graph import GraphImporter, ImportedGraph
 from specloom_training.importing.placed_yaml import Keys, PlacedYaml, read
 from specloom_training.importing.report import Report
 from specloom_training.importing.structure import (
+    as_lists,
     check_list,
     check_mapping,
     check_pipeline,
@@ -83,6 +84,19 @@ CHECKPOINT_OPTIONS = (
     "verbose",
 )
 LOSSES = "losses."
+METADATA = ("name", "description", "tags", "author")
+PIPELINE_KEYS = ("metadata", "plugins", "nodes", "connections")
+TRAIN_RUN_KEYS = (
+    "name",
+    "output_dir",
+    "pipeline",
+    "data",
+    "training",
+    "loss_nodes",
+    "metric_nodes",
+    "unfreeze_nodes",
+    "freeze_nodes",
+)
 OWN_GROUPS = ("pipeline", "data", "training")
 
 
@@ -99,6 +113,8 @@ def import_file(path: Path, plugins: Plugins) -> tuple[dict[str, Any], Report]:
     source = _with_defaults(read(path))
     report = Report(str(path))
     pipeline, keys = _pipeline_of(source, report)
+    report.excluded += source.repeated
+    pipeline = as_lists(source, pipeline, keys)
     check_pipeline(source, pipeline, keys)
     check_train_run(source)
     imported = GraphImporter(source, keys, report, plugins).run(pipeline)
@@ -159,17 +175,23 @@ def _pipeline_of(source: PlacedYaml, report: Report) -> tuple[Mapping[str, Any],
         ConfigError: There is none.
     """
     value = source.value
-    if isinstance(value.get("nodes"), list):
+    if isinstance(value.get("nodes"), list | dict):
         return value, ()
     pipeline = value.get("pipeline")
     if isinstance(pipeline, str):
         path = source.path.parent / pipeline
         other = read(path)
         source.include(other, "pipeline")
-        report.mapped.append(f"pipeline, line {source.line('pipeline')}: {path}")
+        report.mapped.append(f"pipeline, {source.place('pipeline')}: {path}")
         pipeline = other.value
-    if isinstance(pipeline, dict) and isinstance(pipeline.get("nodes"), list):
+    if isinstance(pipeline, dict) and isinstance(pipeline.get("nodes"), list | dict):
         return pipeline, ("pipeline",)
+    if isinstance(pipeline, dict) and pipeline:
+        what = (
+            f"pipeline has {', '.join(map(str, pipeline))} and no nodes: a script makes its graph"
+        )
+        fix = "import a pipeline that cuvis-ai saved, or write its nodes and connections"
+        raise ConfigError(what, where=source.where("pipeline"), fix=fix)
     what = f"{source.path} is no pipeline and no train run of cuvis-ai"
     if "plugins" in value:
         what = f"{source.path} is a manifest of plugins, which has no pipeline"
@@ -202,6 +224,8 @@ class _RunFile:
         seed = training.get("seed")
         if isinstance(seed, int):
             found["seed"] = seed
+        elif seed is not None:
+            self.report.excluded.append(f"training: seed: {seed}, which is no whole number")
         found["data"] = data
         found["nodes"] = self.imported.nodes
         found["connections"] = self.imported.connections
@@ -226,10 +250,10 @@ class _RunFile:
             what = "data: the file has none; change the path under data"
             self.report.excluded.append(what)
             return {"type": "cubes.Folder", "config": {"path": "data"}}
-        line = self.source.line("data")
+        place = self.source.place("data")
         module = data.pop("data_module", "SingleCu3sDataModule")
         if "SingleCu3s" not in str(module):
-            what = f"data, line {line}: the data module {module}; {CU3S} stands for it"
+            what = f"data, {place}: the data module {module}; {CU3S} stands for it"
             self.report.renamed.append(what)
         params = {**(data.pop("params", None) or {}), **(data.pop("splits", None) or {}), **data}
         config = {}
@@ -237,19 +261,26 @@ class _RunFile:
             if key in DATA:
                 config[key] = value
             elif key not in ("train_split", "val_split", "shuffle"):
-                what = f"data, line {line}: the parameter {key}, which is unknown here"
+                what = f"data, {place}: the parameter {key}, which is unknown here"
                 self.report.excluded.append(what)
         self._split(params, config)
-        self.report.mapped.append(f"data, line {line}: {CU3S}")
+        self.report.mapped.append(f"data, {place}: {CU3S}")
         return {"type": CU3S, "config": config}
 
     def _split(self, params: Mapping[str, Any], config: dict[str, Any]) -> None:
         """Shares of the measurements, where none are listed."""
-        shares = [params.get(name) for name in ("train_split", "val_split")]
-        if any(share is None for share in shares) or "train_ids" in config:
+        train = params.get("train_split")
+        val = params.get("val_split")
+        if train is None and val is None:
             return
-        train, val = (float(share) for share in shares if share is not None)
-        config["split"] = [train, val, round(1 - train - val, 6)]
+        if train is None or val is None or "train_ids" in config:
+            reason = "measurements are listed"
+            if "train_ids" not in config:
+                reason = "one of the two is missing"
+            what = f"data: train_split: {train}, val_split: {val}; {reason}"
+            self.report.excluded.append(what)
+            return
+        config["split"] = [float(train), float(val), round(1 - train - val, 6)]
 
     def _minimised(self) -> list[str]:
         names = [self.imported.names.get(str(name)) for name in self.value.get("loss_nodes") or []]
@@ -263,6 +294,10 @@ class _RunFile:
             if name not in self.imported.names:
                 self.report.excluded.append(f"unfreeze_nodes: {name!r}, which is not imported")
         if not names:
+            if training:
+                place = self.source.place("training")
+                what = f"training, {place}: no node is unfrozen, so there is no gradient phase"
+                self.report.excluded.append(what)
             return None
         config: dict[str, Any] = {"unfreeze": names}
         losses = self._minimised()
@@ -279,9 +314,7 @@ class _RunFile:
         config |= self._callbacks(callbacks)
         if (self.value.get("data") or {}).get("shuffle") is False:
             config["shuffle"] = False
-        self.report.mapped.append(
-            f"training, line {self.source.line('training')}: a gradient phase"
-        )
+        self.report.mapped.append(f"training, {self.source.place('training')}: a gradient phase")
         return {"type": "training.GradientTrainer", "config": config}
 
     def _trainer(self, trainer: Mapping[str, Any]) -> dict[str, Any]:
@@ -320,7 +353,9 @@ class _RunFile:
         for key, value in values.items():
             if value is None or (label == "scheduler" and key == "name"):
                 continue
-            if key in known:
+            if key == "monitor" and key in known:
+                options[key] = self._monitor(value)
+            elif key in known:
                 options[OPTION_NAMES.get(key, key)] = value
             else:
                 self.report.excluded.append(f"{label}: {key}: {value}, which has no counterpart")
@@ -362,6 +397,13 @@ class _RunFile:
         return found
 
     def _exclude_the_rest(self, pipeline: Mapping[str, Any]) -> None:
+        self._exclude_unknown_names()
+        self.report.exclude_others(pipeline.get("metadata") or {}, METADATA, "metadata")
+        if "nodes" in self.value:
+            self.report.exclude_others(self.value, (*PIPELINE_KEYS, *TRAIN_RUN_KEYS), "the file")
+        else:
+            self.report.exclude_others(pipeline, PIPELINE_KEYS, "pipeline")
+            self.report.exclude_others(self.value, TRAIN_RUN_KEYS, "the file")
         if self.value.get("freeze_nodes"):
             self.report.excluded.append("freeze_nodes: what is not unfrozen stays as it was fitted")
         if self.value.get("output_dir"):
@@ -373,3 +415,17 @@ class _RunFile:
         weights = self.source.path.with_suffix(".pt")
         if weights.is_file():
             self.report.excluded.append(f"{weights}: weights are not read; train again")
+
+    def _exclude_unknown_names(self) -> None:
+        """Report names in lists of nodes that no node there has, or that is not imported."""
+        for key in ("loss_nodes", "metric_nodes", "freeze_nodes"):
+            for name in self.value.get(key) or []:
+                if str(name) not in self.imported.names:
+                    self.report.excluded.append(f"{key}: {str(name)!r}, which is not imported")
+
+    def _monitor(self, name: Any) -> Any:
+        """A monitored value, ``node/quantity`` or ``stage/node``, with the names of nodes here."""
+        if not isinstance(name, str):
+            return name
+        parts = [self.imported.names.get(part, part) for part in name.split("/")]
+        return "/".join(parts)

@@ -32,7 +32,9 @@ INFERRED = ("num_channels", "input_channels", "num_spectral_bands")
 BATCH_KEYS = ("cube", "mask", "wavelengths")
 DATA_NODE = "cubes.AnomalyDataNode"
 NOT_IN_NAMES = re.compile(r"\W+", re.ASCII)
-OTHER_SIDE = {"inputs": "output", "outputs": "input"}
+SIDES = ("inputs", "outputs")
+NODE_KEYS = ("name", "class", "class_name", "params", "hparams")
+CONNECTION_KEYS = ("from", "to", "source", "target")
 
 
 @dataclass
@@ -84,32 +86,33 @@ class GraphImporter:
         return self.imported
 
     def _node(self, node: Mapping[str, Any], keys: Keys) -> None:
-        line = self.source.line(*keys)
+        place = self.source.place(*keys)
         path = str(node.get("class_name") or node.get("class") or "")
         written = path.rpartition(".")[2]
         wanted = CLASSES.get(written, written)
         reference = self._offered.get(wanted)
         name = str(node.get("name") or written)
         if reference is None:
-            what = f"node {name!r}, line {line}: no plugin offers {path or 'its class'}"
+            what = f"node {name!r}, {place}: no plugin offers {path or 'its class'}"
             fix = did_you_mean(wanted, self._offered)
             if "did you mean" in fix:
                 what = f"{what}; {fix}"
             self.report.excluded.append(what)
             return
-        valid = self._valid_name(name, line)
+        valid = self._valid_name(name, place)
         self.imported.names[name] = valid
         _label, cls = self.plugins.find(reference, ("nodes", "losses"), self.source.where(*keys))
         params = node.get("hparams") or node.get("params") or {}
-        config = self._config(cls, params, f"{name}, line {line}")
+        config = self._config(cls, params, f"{name}, {place}")
         entry: dict[str, Any] = {"type": reference}
         if config:
             entry["config"] = config
         self.imported.nodes[valid] = entry
         self.imported.classes[valid] = cls
-        self.report.mapped.append(f"node {valid!r}, line {line}: {path} is {reference}")
+        self.report.mapped.append(f"node {valid!r}, {place}: {path} is {reference}")
+        self.report.exclude_others(node, NODE_KEYS, f"node {name!r}, {place}")
 
-    def _valid_name(self, name: str, line: int) -> str:
+    def _valid_name(self, name: str, place: str) -> str:
         valid = NOT_IN_NAMES.sub("_", name)
         if not valid[:1].isalpha():
             valid = f"node_{valid}"
@@ -119,7 +122,7 @@ class GraphImporter:
             number += 1
             valid = f"{base}_{number}"
         if valid != name:
-            self.report.renamed.append(f"node {name!r}, line {line}: {valid!r}")
+            self.report.renamed.append(f"node {name!r}, {place}: {valid!r}")
         return valid
 
     def _config(self, cls: type, params: Mapping[str, Any], label: str) -> dict[str, Any]:
@@ -140,9 +143,9 @@ class GraphImporter:
     def _connect(
         self, connection: Mapping[str, Any], keys: Keys, by_target: dict[str, list[str]]
     ) -> None:
-        line = self.source.line(*keys)
-        source = self._end(connection.get("source") or connection.get("from"), "outputs", line)
-        target = self._end(connection.get("target") or connection.get("to"), "inputs", line)
+        place = self.source.place(*keys)
+        source = self._end(connection.get("source") or connection.get("from"), "outputs", place)
+        target = self._end(connection.get("target") or connection.get("to"), "inputs", place)
         if not source or not target:
             return
         node, _, port = target.partition(".")
@@ -152,23 +155,30 @@ class GraphImporter:
             key = f"{target} from {source}"
         elif target in by_target:
             before, _target = by_target[target]
-            what = f"connection of {before} to {target}: the one of line {line} replaces it"
+            what = f"connection of {before} to {target}: the one of {place} replaces it"
             self.report.excluded.append(what)
         by_target[key] = [source, target]
+        self.report.exclude_others(connection, CONNECTION_KEYS, f"connection, {place}")
 
-    def _end(self, written: Any, side: str, line: int) -> str:
+    def _end(self, written: Any, side: str, place: str) -> str:
         """An end such as ``A.outputs.p`` as ``A.p``; empty where it cannot be."""
-        parts = str(written or "").split(".")
-        node = self.imported.names.get(parts[0], "")
-        port = parts[-1]
-        if len(parts) < 2 or not node:
-            what = f"connection, line {line}: the node of {written!r} is not imported"
+        name, _, port = str(written or "").rpartition(".")
+        for other in SIDES:
+            if name.endswith(f".{other}") and name not in self.imported.names:
+                name = name.removesuffix(f".{other}")
+                if other != side:
+                    what = f"connection, {place}: {written!r} is no {side[:-1]} of a node"
+                    self.report.excluded.append(what)
+                    return ""
+        node = self.imported.names.get(name, "")
+        if not node:
+            what = f"connection, {place}: the node of {written!r} is not imported"
             self.report.excluded.append(what)
             return ""
         ports = getattr(self.imported.classes[node], side)
         if port not in ports:
             fix = did_you_mean(port, ports)
-            what = f"connection, line {line}: {node} has no {side[:-1]} {port!r}; {fix}"
+            what = f"connection, {place}: {node} has no {side[:-1]} {port!r}; {fix}"
             self.report.excluded.append(what)
             return ""
         return f"{node}.{port}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -18,6 +19,12 @@ class Report:
     mapped: list[str] = field(default_factory=list)
     renamed: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
+
+    def exclude_others(self, values: Mapping[str, Any], known: Collection[str], label: str) -> None:
+        """Report the keys of a part that are none of the known ones."""
+        for key in values:
+            if key not in known:
+                self.excluded.append(f"{label}: {key}, which is unknown here")
 
     def lines(self) -> Iterable[str]:
         """The report as text."""

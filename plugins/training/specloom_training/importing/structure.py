@@ -11,7 +11,47 @@ if TYPE_CHECKING:
     from specloom_training.importing.placed_yaml import Keys, PlacedYaml
 
 NODE_LISTS = ("loss_nodes", "metric_nodes", "freeze_nodes", "unfreeze_nodes")
+#: Keys of a node in the documents, and those of cuvis-ai.
+DOCUMENTED = {"type": "class_name", "config": "hparams"}
 SHARES = ("train_split", "val_split")
+
+
+def as_lists(source: PlacedYaml, pipeline: Mapping[str, Any], keys: Keys) -> Mapping[str, Any]:
+    """A pipeline with the list of nodes and the connections that cuvis-ai has.
+
+    Its documents print them otherwise: nodes as a mapping of names to ``type`` and ``config``, and
+    connections as pairs ``[data.cube, rx.data]``.
+
+    Raises:
+        ConfigError: A node of the mapping is no mapping.
+    """
+    found = dict(pipeline)
+    if isinstance(pipeline["nodes"], dict):
+        found["nodes"] = []
+        for number, (name, node) in enumerate(pipeline["nodes"].items()):
+            check_mapping(source, pipeline["nodes"], *keys, "nodes", name)
+            source.move((*keys, "nodes", str(name)), (*keys, "nodes", number))
+            found["nodes"].append(_as_listed(str(name), node or {}))
+    connections = pipeline.get("connections")
+    if isinstance(connections, list):
+        found["connections"] = [_as_connection(one) for one in connections]
+    return found
+
+
+def _as_listed(name: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """A node of the documents' mapping as one of cuvis-ai's list."""
+    listed: dict[str, Any] = {"name": name}
+    for key, value in node.items():
+        listed[DOCUMENTED.get(key, key)] = value
+    return listed
+
+
+def _as_connection(written: Any) -> Any:
+    """A pair as a connection of cuvis-ai; anything else as it is."""
+    if isinstance(written, list) and len(written) == 2:
+        source, target = written
+        return {"source": source, "target": target}
+    return written
 
 
 def check_pipeline(source: PlacedYaml, pipeline: Mapping[str, Any], keys: Keys) -> None:
