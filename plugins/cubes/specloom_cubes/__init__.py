@@ -9,6 +9,7 @@ from specloom import Port, impl
 from specloom.lazy import lazy
 
 MODULES = {
+    "ALL_COUNT": "specloom_cubes.valid_files",
     "BandMap": "specloom_cubes.processing.resampling",
     "Calibration": "specloom_cubes.processing.options",
     "Coefficients": "specloom_cubes.processing.coefficients",
@@ -24,6 +25,7 @@ MODULES = {
     "bin_map": "specloom_cubes.processing.resampling",
     "calibration_of": "specloom_cubes.processing.options",
     "check_valid_files": "specloom_cubes.valid_files",
+    "check_valid_of_cubes": "specloom_cubes.valid_files",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
@@ -55,6 +57,7 @@ MODULES = {
 
 # Public names, imported on first use: written by `specloom plugins describe cubes --write`.
 __all__ = [
+    "ALL_COUNT",
     "ENVI_DATA_TYPES",
     "AnomalyDataNode",
     "Background",
@@ -78,6 +81,7 @@ __all__ = [
     "bin_map",
     "calibration_of",
     "check_valid_files",
+    "check_valid_of_cubes",
     "cube_file",
     "cube_name",
     "expand",
@@ -153,7 +157,9 @@ if TYPE_CHECKING:
     from specloom_cubes.spectral_files import read_spectra
     from specloom_cubes.synthetic.camera import write_captures
     from specloom_cubes.valid_files import (
+        ALL_COUNT,
         check_valid_files,
+        check_valid_of_cubes,
         is_valid_pattern,
         valid_file,
         without_valid_files,

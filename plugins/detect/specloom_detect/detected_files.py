@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import specloom
 from specloom import ConfigError, DataError, SpecloomError, raise_all, write_file
-from specloom_cubes import find_masks
+from specloom_cubes import check_valid_of_cubes, find_masks
 from specloom_detect.answer import CubeResult, answer, read_result, threshold_lines
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, run_file
 from specloom_predict import check_out, find_inputs, predict_all
@@ -79,6 +79,7 @@ def detect_files(
     save_run: Path | None = None,
     verbose: bool = False,
     normal: Sequence[int] = (0,),
+    valid: str | None = None,
 ) -> DetectedFiles:
     """Fit a detector on cubes, set its threshold without masks, and write what it finds.
 
@@ -95,20 +96,25 @@ def detect_files(
         save_run: Where the run file is written.
         verbose: Whether observers show everything that they know.
         normal: The classes in the masks that are normal.
+        valid: The file, not 0 for the pixels that count; of several cubes a pattern such as
+            ``*_roi.png``, with ``*`` for the name of a cube, in whose folder it begins.
 
     Raises:
         SpecloomError: Nothing can be detected at all.
     """
     check_out(cubes, out)
-    inputs, errors = find_inputs(cubes, out)
+    inputs, errors = find_inputs(cubes, out, valid)
     raise_all([error for _, error in errors])
     if not inputs:
         what = f"{', '.join(cubes)} holds no cube but the results in {out}"
         raise DataError(what, fix="name other cubes, or another --out")
+    check_valid_of_cubes(valid, len(inputs))
     addresses = [_as_written(one.address) for one in inputs]
     found_masks = _masks_of(addresses, masks)
     name = "detect" if len(inputs) > 1 else f"detect-{inputs[0].name}"
-    values = run_file(addresses, found_masks, method, false_alarm_rate, variable, name, normal)
+    values = run_file(
+        addresses, found_masks, method, false_alarm_rate, variable, name, normal, valid
+    )
     if save_run is not None:
         write_file(save_run, run_file_text(values).encode())
     run = specloom.load(values, device=device, observed=True)
@@ -123,6 +129,7 @@ def detect_files(
         list(dict.fromkeys([*formats, *NEEDED])),
         device=device,
         variable=variable,
+        valid=valid,
         observed=True,
         quiet=not verbose,
     )

@@ -134,6 +134,49 @@ def test_several_cubes_are_fitted_together(files):
     assert len(thresholds) == 1
 
 
+def valid_of(name):
+    """A file in which the left ten columns of a scene do not count."""
+    valid = np.full((100, 70), 255, np.uint8)
+    valid[:, :10] = 0
+    np.save(name, valid)
+    return name
+
+
+def test_files_of_valid_pixels(files):
+    for number in (0, 1):
+        valid_of(f"scene{number}_roi.npy")
+    done = called("scene0.npz", "--valid", "scene0_roi.npy", "-o", "one", "--device", "cpu")
+    assert "fitted on 5,880 pixels" in done.stdout  # 98 % of 100 x 60
+    assert "decided" in done.stdout
+    scores = np.load("one/scene0/scores.npy")
+    assert np.isnan(scores[:, :10]).all()
+    assert np.isfinite(scores[:, 10:]).all()
+    names = ("scene0.npz", "scene1.npz")
+    options = ("--valid", "*_roi.npy", "--device", "cpu", "--save-run", "saved.yaml")
+    done = called(*names, *options, "-o", "two")
+    assert "fitted on 11,760 pixels" in done.stdout
+    assert np.isnan(np.load("two/scene1/scores.npy")[:, :10]).all()
+    assert specloom.load("saved.yaml", device="cpu").graph.read_options["valid"] == "*_roi.npy"
+    for arguments, message in {
+        (*names, "--valid", "scene0_roi.npy"): "--valid scene0_roi.npy: it is one file, and there "
+        "are 2 cubes\n  fix: write * for the name of a cube, as in '*_roi.png'",
+        ("scene2.npz", "--valid", "*_roi.npy"): "scene2_roi.npy",
+        ("scene0.npz", "--valid", "absent.png"): "absent.png",
+    }.items():
+        with pytest.raises(specloom.SpecloomError) as caught:
+            called(*arguments, "-o", "bad", "--device", "cpu")
+        assert message in str(caught.value)
+
+
+def test_pixels_that_the_cubes_own_file_excludes(files):
+    with np.load("scene0.npz") as held:
+        arrays = dict(held)
+    np.savez("own.npz", valid_mask=np.load(valid_of("own_roi.npy")), **arrays)
+    done = called("own.npz", "-o", "own", "--device", "cpu")
+    assert "fitted on 5,880 pixels" in done.stdout
+    assert detect("own.npz", device="cpu").pipeline.graph().nodes["detector"].pixels == 5880
+
+
 def test_masks_of_a_folder(files):
     (files / "masks").mkdir()
     for number in range(2):

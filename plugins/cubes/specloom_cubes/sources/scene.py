@@ -400,7 +400,7 @@ class Scene(LargeImageSource):
     def validity_arrays(self) -> ValidityArrays:
         """The arrays of its own file that say which pixels are valid, where the user names none."""
         is_named = self.valid is not None or self.valid_variable is not None
-        if is_named or not self.find_mask:
+        if is_named:
             return ValidityArrays()
         return validity_arrays_of(self.opened().with_masks, self.mask_variable)
 
