@@ -1,5 +1,7 @@
 """ENVI files as other programs write them, which were read in silence with other values."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -19,11 +21,9 @@ def folder(tmp_path, monkeypatch):
 
 def write(more="", interleave="bsq", ending=".img", fields=FIELDS, encoding="utf-8"):
     stored = CUBE.transpose(ORDER[interleave])
-    with open(f"x{ending}", "wb") as file:
-        file.write(stored.tobytes())
+    Path(f"x{ending}").write_bytes(stored.tobytes())
     text = f"ENVI\n{fields}interleave = {interleave}\n{more}"
-    with open("x.hdr", "w", encoding=encoding) as file:
-        file.write(text)
+    Path("x.hdr").write_text(text, encoding)
     return "x.hdr"
 
 

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import specloom
 from specloom import ConfigError, DataError, SpecloomError, raise_all, write_file
 from specloom_cubes import check_valid_of_cubes, find_masks
-from specloom_detect.answer import CubeResult, answer, read_result, threshold_lines
+from specloom_detect.answer import (
+    CubeResult,
+    answer,
+    read_result,
+    threshold_lines,
+    unassessed_lines,
+)
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, run_file
 from specloom_predict import check_out, find_inputs, predict_all
 
@@ -59,7 +65,7 @@ class DetectedFiles:
 
     def lines(self) -> list[str]:
         """What was fitted, the answer, the thresholds and the evaluation, a line each."""
-        lines = [self.fitted_on, answer(self.results)]
+        lines = [self.fitted_on, answer(self.results), *unassessed_lines(self.results)]
         lines += threshold_lines(self.calibration, self.results)
         if self.metrics:
             lines.append(_evaluation(self.metrics))

@@ -13,7 +13,7 @@ import numpy as np
 from specloom import ConfigError, Plugins, Port, Run, UnavailableError, raise_all
 from specloom.torch import TorchRuntime
 from specloom_cubes import Cube, InMemory, OneCube, Scene, open_cube, stated_wavelengths
-from specloom_detect.answer import answer, result_of, threshold_lines
+from specloom_detect.answer import answer, result_of, threshold_lines, unassessed_lines
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, build_pipeline
 from specloom_detect.threshold import CensoredTail
 from specloom_training import StatisticalTrainer
@@ -116,12 +116,13 @@ class Detection:
         return plot_detection(shown)
 
     def lines(self) -> list[str]:
-        """The answer, and the thresholds, a line each."""
+        """The answer, pixels that could not be assessed, and the thresholds, a line each."""
         scores = np.asarray(self.prediction.scores_map())
         decisions = np.asarray(self.prediction.decisions_map())
         objects = self.prediction.measures.objects or 0
         result = result_of("the cube", objects, scores, decisions)
-        return [answer([result]), *threshold_lines(self.calibration, [result])]
+        threshold = threshold_lines(self.calibration, [result])
+        return [answer([result]), *unassessed_lines([result]), *threshold]
 
     def __repr__(self) -> str:
         return f"Detection({self.lines()[0]})"

@@ -168,6 +168,36 @@ def test_files_of_valid_pixels(files):
         assert message in str(caught.value)
 
 
+def test_a_file_that_excludes_every_pixel(files):
+    np.save("none.npy", np.zeros((100, 70), np.uint8))
+    with pytest.raises(DataError) as caught:
+        called("scene0.npz", "--valid", "none.npy", "-o", "none", "--device", "cpu")
+    assert str(caught.value) == (
+        "none.npy excludes every pixel: it is 0 everywhere\n"
+        "  fix: check it: it is not 0 for the pixels that count"
+    )
+
+
+def test_pixels_that_could_not_be_assessed_are_counted(files):
+    with np.load("scene0.npz") as held:
+        cube = held["cube"].copy()
+    cube[5:8, 5:9] = np.inf
+    np.save("cut.npy", cube)
+    done = called("cut.npy", "-o", "cut", "--device", "cpu")
+    line = "12 of 7,000 pixels could not be assessed: no data, not finite, or not valid"
+    assert done.stdout.splitlines()[2] == line
+    assert line in detect("cut.npy", device="cpu").lines()
+
+
+def test_a_rate_below_one_pixel_is_warned_of(files, caplog):
+    done = called("scene0.npz", "--false-alarm-rate", "1e-5", "-o", "rare", "--device", "cpu")
+    assert "less than one false alarm is expected (1e-05 of all pixels)" in done.stdout
+    assert (
+        "false_alarm_rate 1e-05 of 7,000 pixels is 0.07 of a pixel: the threshold lies beyond the "
+        "scores that it follows from\n  fix: set a higher rate, or use more pixels"
+    ) in caplog.text
+
+
 def test_pixels_that_the_cubes_own_file_excludes(files):
     with np.load("scene0.npz") as held:
         arrays = dict(held)

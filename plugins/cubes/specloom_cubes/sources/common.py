@@ -20,6 +20,7 @@ from specloom import (
 )
 from specloom_cubes.cube import can_hold
 from specloom_cubes.paths import advice, there
+from specloom_cubes.rules.axes import may_be_bands_first
 from specloom_cubes.rules.units import LEAST_NM
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def notes_on(cube: Cube) -> list[str]:
         most = centres.max()
         what = f"{cube.path} states wavelengths of {least:g} to {most:g} nm: these are micrometres"
         return [str(DataError(what, fix="correct their unit in the file, or multiply by 1000"))]
-    notes = list(_notes_on_no_data(cube))
+    notes = [*_notes_on_axes(cube), *_notes_on_no_data(cube)]
     if cube.check is not None:
         return [*notes, *cube.check()]
     if bands > 4 or centres is not None or (bands > 1 and cube.dtype != np.uint8):
@@ -119,6 +120,18 @@ def notes_on(cube: Cube) -> list[str]:
     each = "1 band" if bands == 1 else f"{bands} bands of 8 bits"
     what = f"{cube.path} has {each} and no wavelengths: it looks like {kind}, not a cube"
     return [*notes, str(DataError(what, fix="give the cube's own file, with all of its bands"))]
+
+
+def _notes_on_axes(cube: Cube) -> Iterator[str]:
+    """That the bands may lie along the first axis, where nothing says which it is."""
+    if may_be_bands_first(cube.shape, cube.assumptions):
+        height, width, bands = cube.shape
+        what = (
+            f"{cube.path} is {height} x {width} x {bands}: {bands} bands are assumed along its "
+            f"last axis, and may be {height} along its first"
+        )
+        fix = "if so, write axes: CHW in a run file, or save it as rows x columns x bands"
+        yield str(DataError(what, fix=fix))
 
 
 def _notes_on_no_data(cube: Cube) -> Iterator[str]:
