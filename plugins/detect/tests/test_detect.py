@@ -189,6 +189,7 @@ def test_pixels_that_could_not_be_assessed_are_counted(files):
     assert line in detect("cut.npy", device="cpu").lines()
 
 
+@pytest.mark.filterwarnings("default:false_alarm_rate")
 def test_a_rate_below_one_pixel_is_warned_of(files, caplog):
     done = called("scene0.npz", "--false-alarm-rate", "1e-5", "-o", "rare", "--device", "cpu")
     assert "less than one false alarm is expected (1e-05 of all pixels)" in done.stdout
