@@ -38,6 +38,7 @@ MODULES = {
     "is_cube": "specloom_cubes.formats",
     "is_named_as_reference": "specloom_cubes.processing.captures",
     "is_valid_pattern": "specloom_cubes.valid_files",
+    "notes_on": "specloom_cubes.sources.common",
     "open": "specloom_cubes.opening",
     "open_cube": "specloom_cubes.reading",
     "opened_by_plugin": "specloom_cubes.reading",
@@ -94,6 +95,7 @@ __all__ = [
     "is_cube",
     "is_named_as_reference",
     "is_valid_pattern",
+    "notes_on",
     "open",
     "open_cube",
     "opened_by_plugin",
@@ -146,6 +148,7 @@ if TYPE_CHECKING:
         read_grid,
     )
     from specloom_cubes.sources.blocks import Blocks
+    from specloom_cubes.sources.common import notes_on
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
     from specloom_cubes.sources.folder import Folder
     from specloom_cubes.sources.memory import InMemory

@@ -12,7 +12,14 @@ import torch
 from click.testing import CliRunner
 
 import specloom
-from specloom import ConfigError, DataError, NodeError, PortError, UnavailableError
+from specloom import (
+    ConfigError,
+    DataError,
+    NodeError,
+    PortError,
+    SpecloomWarning,
+    UnavailableError,
+)
 from specloom_cubes import Synthetic, array_cube, open_cube
 from specloom_detect import build_pipeline, detect, run_file
 from specloom_detect.answer import CubeResult, answer
@@ -189,7 +196,7 @@ def test_pixels_that_could_not_be_assessed_are_counted(files):
     assert line in detect("cut.npy", device="cpu").lines()
 
 
-@pytest.mark.filterwarnings("default:false_alarm_rate")
+@pytest.mark.filterwarnings("default:.*false_alarm_rate:UserWarning")
 def test_a_rate_below_one_pixel_is_warned_of(files, caplog):
     done = called("scene0.npz", "--false-alarm-rate", "1e-5", "-o", "rare", "--device", "cpu")
     assert "less than one false alarm is expected (1e-05 of all pixels)" in done.stdout
@@ -197,6 +204,22 @@ def test_a_rate_below_one_pixel_is_warned_of(files, caplog):
         "false_alarm_rate 1e-05 of 7,000 pixels is 0.07 of a pixel: the threshold lies beyond the "
         "scores that it follows from\n  fix: set a higher rate, or use more pixels"
     ) in caplog.text
+
+
+def test_arrays_that_are_no_cubes_as_they_are_passed_are_warned_of(scenes):
+    cube = scenes["clean"][0][0]
+    first = np.moveaxis(cube, -1, 0)
+    with pytest.warns(SpecloomWarning) as warned:
+        detect(first, device="cpu")
+    assert str(warned[0].message) == (
+        "the array is 31 x 100 x 100: 100 bands are assumed along its last axis, and may be 31 "
+        "along its first\n  fix: if so, pass it as rows x columns x bands: "
+        "numpy.moveaxis(cube, 0, -1)"
+    )
+    with pytest.warns(SpecloomWarning, match="states wavelengths of 0.4 to 0.9 nm"):
+        detect(cube, wavelengths=np.linspace(0.4, 0.9, 31), device="cpu")
+    with pytest.warns(SpecloomWarning, match="looks like a picture in colour"):
+        detect((cube[..., :3] * 255).astype(np.uint8), device="cpu")
 
 
 def test_pixels_that_the_cubes_own_file_excludes(files):

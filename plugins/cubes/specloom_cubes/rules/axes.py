@@ -446,7 +446,12 @@ def _assumption(variable: Variable, sizes: Sequence[int], bands: int) -> str:
     )
 
 
-def may_be_bands_first(size: tuple[int, int, int], assumptions: Sequence[str]) -> bool:
+def are_assumed(assumptions: Sequence[str]) -> bool:
+    """Whether one of some assumptions is that the bands lie along the last axis."""
+    return any(NOTHING_SAYS in text for text in assumptions)
+
+
+def may_be_bands_first(size: tuple[int, int, int]) -> bool:
     """Whether bands that are assumed to lie along the last axis may lie along the first.
 
     They may where the first axis is shorter than the two others, and these are about as long as
@@ -454,12 +459,10 @@ def may_be_bands_first(size: tuple[int, int, int], assumptions: Sequence[str]) -
 
     Args:
         size: Rows, columns and bands as they are assumed.
-        assumptions: What was assumed.
     """
     first, *others = size
-    is_assumed = any(NOTHING_SAYS in text for text in assumptions)
     is_image = min(others) >= LEAST_IMAGE and max(others) <= MOST_ELONGATED * min(others)
-    return is_assumed and is_image and first < min(others)
+    return is_image and first < min(others)
 
 
 def _inference(variable: Variable, sizes: Sequence[int], bands: int) -> str:

@@ -18,9 +18,10 @@ from specloom import (
     UnavailableError,
     did_you_mean,
 )
+from specloom_cubes.array_cubes import ARRAY
 from specloom_cubes.cube import can_hold
 from specloom_cubes.paths import advice, there
-from specloom_cubes.rules.axes import may_be_bands_first
+from specloom_cubes.rules.axes import are_assumed, may_be_bands_first
 from specloom_cubes.rules.units import LEAST_NM
 
 if TYPE_CHECKING:
@@ -124,14 +125,20 @@ def notes_on(cube: Cube) -> list[str]:
 
 def _notes_on_axes(cube: Cube) -> Iterator[str]:
     """That the bands may lie along the first axis, where nothing says which it is."""
-    if may_be_bands_first(cube.shape, cube.assumptions):
-        height, width, bands = cube.shape
-        what = (
-            f"{cube.path} is {height} x {width} x {bands}: {bands} bands are assumed along its "
-            f"last axis, and may be {height} along its first"
-        )
-        fix = "if so, write axes: CHW in a run file, or save it as rows x columns x bands"
-        yield str(DataError(what, fix=fix))
+    is_array = cube.format == ARRAY
+    if not is_array and not are_assumed(cube.assumptions):
+        return
+    if not may_be_bands_first(cube.shape):
+        return
+    height, width, bands = cube.shape
+    what = (
+        f"{cube.path} is {height} x {width} x {bands}: {bands} bands are assumed along its "
+        f"last axis, and may be {height} along its first"
+    )
+    fix = "if so, write axes: CHW in a run file, or save it as rows x columns x bands"
+    if is_array:
+        fix = "if so, pass it as rows x columns x bands: numpy.moveaxis(cube, 0, -1)"
+    yield str(DataError(what, fix=fix))
 
 
 def _notes_on_no_data(cube: Cube) -> Iterator[str]:
