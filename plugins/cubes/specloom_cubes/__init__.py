@@ -21,6 +21,7 @@ MODULES = {
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
     "array_cube": "specloom_cubes.array_cubes",
+    "assumes_bands_last": "specloom_cubes.rules.axes",
     "bands_within": "specloom_cubes.processing.resampling",
     "bin_map": "specloom_cubes.processing.resampling",
     "calibration_of": "specloom_cubes.processing.options",
@@ -78,6 +79,7 @@ __all__ = [
     "Spectra",
     "Synthetic",
     "array_cube",
+    "assumes_bands_last",
     "bands_within",
     "bin_map",
     "calibration_of",
@@ -147,6 +149,7 @@ if TYPE_CHECKING:
         read_coefficients,
         read_grid,
     )
+    from specloom_cubes.rules.axes import assumes_bands_last
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.common import notes_on
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import specloom
 from specloom import ConfigError, DataError, SpecloomError, raise_all, write_file
-from specloom_cubes import check_valid_of_cubes, find_masks
+from specloom_cubes import assumes_bands_last, check_valid_of_cubes, find_masks
 from specloom_detect.answer import (
     CubeResult,
     answer,
@@ -43,6 +43,7 @@ class DetectedFiles:
         calibration: The threshold, and what it was found from.
         failed: The cubes for which maps could not be made, each with its error.
         metrics: The metrics of the evaluation; empty without masks.
+        assumed: What the readers assumed, a sentence each.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class DetectedFiles:
     calibration: dict[str, Any]
     failed: list[tuple[str, SpecloomError]] = field(default_factory=list)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    assumed: Sequence[str] = ()
 
     @property
     def page(self) -> Path:
@@ -64,8 +66,9 @@ class DetectedFiles:
         return max((error.exit_code for _, error in self.failed), default=0)
 
     def lines(self) -> list[str]:
-        """What was fitted, the answer, the thresholds and the evaluation, a line each."""
-        lines = [self.fitted_on, answer(self.results), *unassessed_lines(self.results)]
+        """What was fitted and assumed, the answer, thresholds and the evaluation, a line each."""
+        lines = [self.fitted_on, *(f"assumed: {text}" for text in self.assumed)]
+        lines += [answer(self.results), *unassessed_lines(self.results)]
         lines += threshold_lines(self.calibration, self.results)
         if self.metrics:
             lines.append(_evaluation(self.metrics))
@@ -148,6 +151,7 @@ def detect_files(
         run.record["calibrations"][-1],
         summary.failed,
         _pixel_metrics(run),
+        _assumed(run),
     )
 
 
@@ -220,6 +224,16 @@ def _fitted_on(run: Run, method: str, inputs: Sequence[Input]) -> str:
     if len(inputs) > 1:
         what = f"{len(inputs)} cubes"
     return f"{method} on {what}: {bands} bands, fitted on {detector.pixels:,} pixels"
+
+
+def _assumed(run: Run) -> list[str]:
+    """What the readers of the cubes assumed.
+
+    Without the order of the axes, which most files do not state: where another one is as likely,
+    that is a warning.
+    """
+    texts = run.record["splits"]["train"]["assumptions"]
+    return [text for text in texts if not assumes_bands_last([text])]
 
 
 def _pixel_metrics(run: Run) -> dict[str, float]:

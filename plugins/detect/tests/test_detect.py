@@ -222,6 +222,19 @@ def test_arrays_that_are_no_cubes_as_they_are_passed_are_warned_of(scenes):
         detect((cube[..., :3] * 255).astype(np.uint8), device="cpu")
 
 
+def test_what_was_assumed_of_files_is_printed(files):
+    with np.load("scene0.npz") as held:
+        cube = held["cube"]
+    Path("scene.img").write_bytes(cube.transpose(2, 0, 1).astype("<f4").tobytes())
+    fields = "samples = 70\nlines = 100\nbands = 31\ndata type = 4\ninterleave = bsq\n"
+    Path("scene.hdr").write_text(f"ENVI\n{fields}")
+    lines = called("scene.hdr", "-o", "assumed", "--device", "cpu").stdout.splitlines()
+    what = "scene.hdr has no 'byte order': 0 is assumed; write it in the header"
+    assert lines[1] == f"assumed: {what}"
+    np.save("plain.npy", cube)  # states no axes, as no such file does
+    assert "assumed" not in called("plain.npy", "-o", "plain", "--device", "cpu").stdout
+
+
 def test_pixels_that_the_cubes_own_file_excludes(files):
     with np.load("scene0.npz") as held:
         arrays = dict(held)

@@ -446,7 +446,7 @@ def _assumption(variable: Variable, sizes: Sequence[int], bands: int) -> str:
     )
 
 
-def are_assumed(assumptions: Sequence[str]) -> bool:
+def assumes_bands_last(assumptions: Sequence[str]) -> bool:
     """Whether one of some assumptions is that the bands lie along the last axis."""
     return any(NOTHING_SAYS in text for text in assumptions)
 

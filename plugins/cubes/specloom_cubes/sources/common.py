@@ -21,7 +21,7 @@ from specloom import (
 from specloom_cubes.array_cubes import ARRAY
 from specloom_cubes.cube import can_hold
 from specloom_cubes.paths import advice, there
-from specloom_cubes.rules.axes import are_assumed, may_be_bands_first
+from specloom_cubes.rules.axes import assumes_bands_last, may_be_bands_first
 from specloom_cubes.rules.units import LEAST_NM
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def notes_on(cube: Cube) -> list[str]:
 def _notes_on_axes(cube: Cube) -> Iterator[str]:
     """That the bands may lie along the first axis, where nothing says which it is."""
     is_array = cube.format == ARRAY
-    if not is_array and not are_assumed(cube.assumptions):
+    if not is_array and not assumes_bands_last(cube.assumptions):
         return
     if not may_be_bands_first(cube.shape):
         return
