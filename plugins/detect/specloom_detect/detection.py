@@ -202,7 +202,7 @@ def detect(
         raise ConfigError(what, fix="pass each on its own, or their files to specloom detect")
     if source is None:
         source = InMemory(train=[taken.values])
-        if not hasattr(values, "dims"):  # xarray names its axes
+        if taken.first.spectral is None:  # a DataArray names its axes
             _warn_of_array(taken.values, wavelengths)
     tail = CensoredTail("decider", false_alarm_rate)
     phases: list[tuple[str, Trainer[Graph, Run]]] = [
