@@ -112,7 +112,7 @@ def test_a_new_cube_whose_file_is_missing_or_changed(tmp_path, on_noise):
         assert result.exit_code == 2
         assert (
             f"{second}: no file *_roi.png says which pixels count of: {second.stem}\n"
-            f"  fix: add {missing.name}, or change valid\n"
+            f"  fix: add {missing.name}, or change valid (on the command line --valid)\n"
         ) in result.stderr
 
 
@@ -152,7 +152,8 @@ def test_a_file_for_one_scene_says_nothing_of_other_cubes(tmp_path, on_noise):
         f"note: {cube}: {roi} excluded pixels from the fit, and says nothing of other cubes: "
         "theirs all count"
     ) in result.stderr
-    assert "fix: fit with valid: '*_roi.png', where * is the name of a cube" in result.stderr
+    fix = "fix: use --valid with the files of these cubes, such as '*_roi.png', where * is"
+    assert fix in result.stderr
 
 
 def test_the_ground_is_no_part_of_fit_decisions_and_prediction(tmp_path):

@@ -9,6 +9,7 @@ from specloom import Port, impl
 from specloom.lazy import lazy
 
 MODULES = {
+    "ALL_COUNT": "specloom_cubes.valid_files",
     "BandMap": "specloom_cubes.processing.resampling",
     "Calibration": "specloom_cubes.processing.options",
     "Coefficients": "specloom_cubes.processing.coefficients",
@@ -20,10 +21,12 @@ MODULES = {
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
     "array_cube": "specloom_cubes.array_cubes",
+    "assumes_bands_last": "specloom_cubes.rules.axes",
     "bands_within": "specloom_cubes.processing.resampling",
     "bin_map": "specloom_cubes.processing.resampling",
     "calibration_of": "specloom_cubes.processing.options",
     "check_valid_files": "specloom_cubes.valid_files",
+    "check_valid_of_cubes": "specloom_cubes.valid_files",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
@@ -38,6 +41,7 @@ MODULES = {
     "is_cube": "specloom_cubes.formats",
     "is_named_as_reference": "specloom_cubes.processing.captures",
     "is_valid_pattern": "specloom_cubes.valid_files",
+    "notes_on": "specloom_cubes.sources.common",
     "open": "specloom_cubes.opening",
     "open_cube": "specloom_cubes.reading",
     "opened_by_plugin": "specloom_cubes.reading",
@@ -57,6 +61,7 @@ MODULES = {
 
 # Public names, imported on first use: written by `specloom plugins describe cubes --write`.
 __all__ = [
+    "ALL_COUNT",
     "ENVI_DATA_TYPES",
     "AnomalyDataNode",
     "Background",
@@ -76,10 +81,12 @@ __all__ = [
     "Spectra",
     "Synthetic",
     "array_cube",
+    "assumes_bands_last",
     "bands_within",
     "bin_map",
     "calibration_of",
     "check_valid_files",
+    "check_valid_of_cubes",
     "cube_file",
     "cube_name",
     "expand",
@@ -94,6 +101,7 @@ __all__ = [
     "is_cube",
     "is_named_as_reference",
     "is_valid_pattern",
+    "notes_on",
     "open",
     "open_cube",
     "opened_by_plugin",
@@ -147,7 +155,9 @@ if TYPE_CHECKING:
         read_coefficients,
         read_grid,
     )
+    from specloom_cubes.rules.axes import assumes_bands_last
     from specloom_cubes.sources.blocks import Blocks
+    from specloom_cubes.sources.common import notes_on
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
     from specloom_cubes.sources.folder import Folder
     from specloom_cubes.sources.memory import InMemory
@@ -159,7 +169,9 @@ if TYPE_CHECKING:
     from specloom_cubes.spectral_files import read_spectra
     from specloom_cubes.synthetic.camera import write_captures
     from specloom_cubes.valid_files import (
+        ALL_COUNT,
         check_valid_files,
+        check_valid_of_cubes,
         is_valid_pattern,
         valid_file,
         without_valid_files,

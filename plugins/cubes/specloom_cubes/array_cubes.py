@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+ARRAY = "array"
+"""The format of cubes in memory."""
+
+
 def array_cube(
     values: NDArray[Any],
     wavelengths: ArrayLike | None = None,
@@ -52,7 +56,7 @@ def array_cube(
         (values.shape[0], values.shape[1], values.shape[2]),
         values.dtype,
         _parts_of(values),
-        format="array",
+        format=ARRAY,
         wavelengths=centres,
         wavelengths_from="the arguments" if centres is not None else "",
         valid=load_valid,

@@ -175,7 +175,7 @@ def _describe(corner: NDArray[Any], pixels: int, total: int) -> EqualPixels:
     """What is said of so many pixels with the spectrum (C,) of a corner."""
     first = float(corner[0])
     if (corner == corner[0]).all():
-        fix = f"set background: {first:g} at the data node, so that they are excluded"
+        fix = f"set background: {first:g} at the data node, or exclude them by a mask (valid)"
         return EqualPixels(pixels, total, f"{first:g} in all bands", fix)
     fix = "exclude them with a node cubes.Background, or by a mask of valid pixels"
     return EqualPixels(pixels, total, f"{first:g} in the first band", fix)

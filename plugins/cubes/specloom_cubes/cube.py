@@ -394,12 +394,22 @@ class Cube:
         return pixels
 
 
+def can_hold(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether numbers of a type can be a value, after rounding to their precision."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return not np.isfinite(value) or bool(np.isfinite(dtype.type(value)))
+    if dtype.kind not in "iu":
+        return True
+    limits = np.iinfo(dtype)
+    return float(value).is_integer() and bool(limits.min <= value <= limits.max)
+
+
 def equals(pixels: Pixels, value: float) -> NDArray[np.bool_]:
     """Where ``pixels`` hold ``value``, compared in their own type: as text, -1.23e34 is float64."""
+    if not can_hold(pixels.dtype, value):
+        return np.zeros(pixels.shape, bool)
     if pixels.dtype.kind in "iu":
-        limits = np.iinfo(pixels.dtype)
-        if not float(value).is_integer() or not limits.min <= value <= limits.max:
-            return np.zeros(pixels.shape, bool)
         value = int(value)
     equal: NDArray[np.bool_] = np.equal(pixels, pixels.dtype.type(value))
     return equal

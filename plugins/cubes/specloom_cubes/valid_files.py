@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 NAME = "*"
 """What stands for the name of a cube in a pattern."""
 
+ALL_COUNT = "all"
+"""What stands for no file of valid pixels, where a pipeline was fitted with such files."""
+
 MOST_LISTED = 3
 """The cubes without a file that an error lists."""
 
@@ -40,6 +43,23 @@ def check_pattern(valid: str | None, label: str) -> None:
         raise ConfigError(what, fix=f"write {NAME} for the name of a cube, as in '*_roi.png'")
 
 
+def check_valid_of_cubes(valid: str | None, count: int) -> None:
+    """Accept a pattern, one file for one cube, ``all``, or None.
+
+    Args:
+        valid: The option of a command.
+        count: How many cubes there are.
+
+    Raises:
+        ConfigError: It is one file for several cubes.
+    """
+    if valid is None or valid == ALL_COUNT or is_valid_pattern(valid) or count < 2:
+        return
+    what = f"it is one file, and there are {count} cubes"
+    fix = f"write {NAME} for the name of a cube, as in '*_roi.png'"
+    raise ConfigError(what, where=f"--valid {valid}", fix=fix)
+
+
 def read_options(scale: str, valid: str | None, valid_variable: str | None) -> dict[str, str]:
     """How the files of a source are read, as plain values that a pipeline stores."""
     options = {"scale": scale}
@@ -51,7 +71,7 @@ def read_options(scale: str, valid: str | None, valid_variable: str | None) -> d
 
 
 def valid_file(cube: Path, pattern: str) -> Path:
-    """The file of a cube; the pattern begins in the folder of the cube.
+    """The file of a cube; the pattern begins in the folder of the cube, unless it is absolute.
 
     >>> valid_file(Path("line/a.hdr"), "*_roi.png").as_posix()
     'line/a_roi.png'
@@ -73,7 +93,8 @@ def check_valid_files(cubes: Iterable[Path], pattern: str) -> None:
         listed = f"{listed}, and {len(without) - MOST_LISTED} more"
     raise DataError(
         f"no file {pattern} says which pixels count of: {listed}",
-        fix=f"add {valid_file(without[0], pattern).name}, or change valid",
+        fix=f"add {valid_file(without[0], pattern).name}, or change valid (on the command line "
+        "--valid)",
     )
 
 

@@ -53,7 +53,7 @@ def test_many_pixels_equal_to_a_corner_are_warned_of_once():
     assert str(caught[0].message) == (
         "node 'data' (AnomalyDataNode): 300 of 400 pixels of an image have one and the same "
         "spectrum (0 in all bands), that of a corner: fits and metrics count them\n"
-        "  fix: set background: 0 at the data node, so that they are excluded"
+        "  fix: set background: 0 at the data node, or exclude them by a mask (valid)"
     )
     node.look_at_batch({"cube": grain()})
 

@@ -78,6 +78,23 @@ def test_bands_that_come_first(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("size", "is_noted"),
+    [((8, 40, 50), True), ((40, 50, 8), False), ((8, 40, 90), False), ((8, 20, 30), False)],
+)
+def test_bands_that_may_come_first_are_noted(size, is_noted):
+    np.save("first.npy", np.ones(size, np.float32))
+    notes = Scene("first.npy").notes()
+    height, width, bands = size
+    note = (
+        f"first.npy is {height} x {width} x {bands}: {bands} bands are assumed along its last "
+        f"axis, and may be {height} along its first\n"
+        "  fix: if so, write axes: CHW in a run file, or save it as rows x columns x bands"
+    )
+    assert (note in notes) is is_noted
+    assert note not in Scene("first.npy", axes="HWC").notes()
+
+
 def test_a_mask_of_another_size():
     np.save("mask.npy", np.zeros((10, 10), np.uint8))
     assert message_of(DataError, read, cube="scene.npy", mask="mask.npy") == (

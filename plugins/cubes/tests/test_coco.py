@@ -184,6 +184,27 @@ def test_annotations_without_an_area_are_reported(tmp_path):
     np.testing.assert_array_equal(labels.classes, of_reference([[2, 2, 12, 2, 12, 9]]))
 
 
+@pytest.mark.parametrize(
+    ("categories", "name"),
+    [
+        ([{"id": 0, "name": "stone"}], "0 stone"),
+        ([{"id": 0, "name": "belt background"}], None),
+        ([{"id": 0, "name": "unlabeled"}], None),
+    ],
+)
+def test_annotations_with_the_number_of_the_background_are_noted(tmp_path, categories, name):
+    square = [[2, 2, 6, 2, 6, 6, 2, 6]]
+    categories = [*categories, {"id": 1, "name": "leaf"}]
+    annotations = [annotation(square, category=0), annotation(square, category=1)]
+    path = write(tmp_path / "a.json", annotations, categories=categories)
+    notes = coco.read_labels(path, SIZE).notes
+    note = (
+        f"{path}: 1 annotations of image 'a.png' have category {name}, whose number is that of "
+        "pixels without annotation\n  fix: number the categories from 1 on"
+    )
+    assert (note in notes) is (name is not None)
+
+
 def test_an_image_without_annotations_is_background(tmp_path):
     labels = coco.read_labels(write(tmp_path / "a.json", []), SIZE)
     assert not labels.classes.any()

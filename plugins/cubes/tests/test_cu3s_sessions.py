@@ -125,6 +125,19 @@ def test_the_form_of_the_documents(folder):
     assert source.missing_outputs("test") == []
 
 
+def test_annotations_of_no_session_are_noted(folder):
+    path = write_annotations(folder / "all.json", [0, 1])
+    note = (
+        f"{path} is no mask: it has the name of no session beside it\n"
+        "  fix: give each session a COCO file of its name, or remove the file"
+    )
+    assert note in SingleCu3sDataModule(data_dir=str(folder)).notes()
+    session = str(folder / "Lentils_000.cu3s")
+    assert note not in SingleCu3sDataModule(cu3s_file_path=session).notes()
+    path.write_text("{}")
+    assert note not in SingleCu3sDataModule(data_dir=str(folder)).notes()
+
+
 def test_a_session_stays_open(folder):
     write_session(folder / "Lentils_001.cu3s", 5)
     source = SingleCu3sDataModule(data_dir=str(folder), batch_size=4, split=(1.0, 0.0, 0.0))

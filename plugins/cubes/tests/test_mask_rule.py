@@ -254,8 +254,11 @@ def test_an_array_of_invalid_pixels_and_one_that_the_user_names(tmp_path):
     np.testing.assert_array_equal(scene.read("test", [0])["valid"][0], MASK == 0)
     scene = Scene(path, mask_variable="gt", valid_variable="roi")
     np.testing.assert_array_equal(scene.read("test", [0])["valid"][0], VALID > 0)
-    scene = Scene(path, mask_variable="gt", find_mask=False)
-    assert set(scene.read("test", [0])) == {"cube", "mask"}
+    scene = Scene(path, find_mask=False)  # looks for no mask, and the pixels are not valid still
+    folder = Folder(str(tmp_path), find_mask=False, split=ONLY_TRAIN)
+    for batch in (scene.read("test", [0]), folder.read("train", [0])):
+        assert set(batch) == {"cube", "valid"}
+        np.testing.assert_array_equal(batch["valid"][0], MASK == 0)
 
 
 def test_cubes_whose_files_say_nothing_of_validity_are_valid(tmp_path):

@@ -99,7 +99,8 @@ def test_a_missing_file_is_an_error_before_anything_is_read(folder):
     with pytest.raises(DataError) as caught:
         source.sizes()
     assert str(caught.value) == (
-        "no file *_roi.png says which pixels count of: b\n  fix: add b_roi.png, or change valid"
+        "no file *_roi.png says which pixels count of: b\n  fix: add b_roi.png, or change valid "
+        "(on the command line --valid)"
     )
 
 

@@ -25,6 +25,7 @@ class CubeResult:
         score: The highest score, of a decided pixel where there is one.
         row: Where it is.
         column: Where it is.
+        pixels: The number of all pixels.
     """
 
     name: str
@@ -34,6 +35,7 @@ class CubeResult:
     score: float
     row: int
     column: int
+    pixels: int = 0
 
 
 def result_of(
@@ -54,10 +56,11 @@ def result_of(
     if decided:
         candidates = finite & decisions
     if not candidates.any():
-        return CubeResult(name, objects, decided, assessed, -np.inf, 0, 0)
+        return CubeResult(name, objects, decided, assessed, -np.inf, 0, 0, scores.size)
     place = int(np.where(candidates, scores, -np.inf).argmax())
     row, column = divmod(place, scores.shape[1])
-    return CubeResult(name, objects, decided, assessed, float(scores[row, column]), row, column)
+    score = float(scores[row, column])
+    return CubeResult(name, objects, decided, assessed, score, row, column, scores.size)
 
 
 def read_result(name: str, objects: int, folder: Path) -> CubeResult:
@@ -98,14 +101,31 @@ def answer(results: Sequence[CubeResult]) -> str:
     return f"{objects:,} {noun}{where}, {share} of {assessed:,} pixels; strongest {place}"
 
 
+def unassessed_lines(results: Sequence[CubeResult]) -> list[str]:
+    """How many pixels could not be assessed, in one line; none where all could.
+
+    >>> unassessed_lines([CubeResult("a", 0, 0, 90, 9.5, 2, 7, pixels=100)])
+    ['10 of 100 pixels could not be assessed: no data, not finite, or not valid']
+    """
+    assessed = sum(one.assessed for one in results)
+    pixels = sum(one.pixels for one in results)
+    if assessed >= pixels:
+        return []
+    count = f"{pixels - assessed:,} of {pixels:,} pixels"
+    return [f"{count} could not be assessed: no data, not finite, or not valid"]
+
+
 def threshold_lines(calibration: dict[str, Any], results: Sequence[CubeResult]) -> list[str]:
     """The threshold with the false alarms to expect, and the one of chi-square, a line each."""
     assessed = sum(one.assessed for one in results)
     decided = sum(one.decided for one in results)
     rate = calibration["false_alarm_rate"]
+    expected = f"about {rate * assessed:,.0f} false alarms are"
+    if rate * assessed < 1:
+        expected = "less than one false alarm is"
     lines = [
-        f"threshold {calibration['threshold']:.4g}: {decided:,} pixels decided, about "
-        f"{rate * assessed:,.0f} false alarms are expected ({rate:g} of all pixels)"
+        f"threshold {calibration['threshold']:.4g}: {decided:,} pixels decided, {expected} "
+        f"expected ({rate:g} of all pixels)"
     ]
     chi_square = calibration["chi_square"]
     if chi_square is not None:

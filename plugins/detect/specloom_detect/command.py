@@ -38,6 +38,12 @@ path = click.Path(path_type=Path)
     help="Class in the masks that is normal; all others are anomalies (repeatable).",
 )
 @click.option(
+    "--valid",
+    metavar="FILE",
+    help="File, not 0 for the pixels that count; others are excluded. Of several cubes: a pattern "
+    "such as '*_roi.png', with * for the name of a cube, in whose folder the files lie.",
+)
+@click.option(
     "--method",
     type=click.Choice(get_args(Method)),
     default=DEFAULT_METHOD,

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import specloom
 from specloom import ConfigError, DataError, SpecloomError, raise_all, write_file
-from specloom_cubes import find_masks
-from specloom_detect.answer import CubeResult, answer, read_result, threshold_lines
+from specloom_cubes import assumes_bands_last, check_valid_of_cubes, find_masks
+from specloom_detect.answer import (
+    CubeResult,
+    answer,
+    read_result,
+    threshold_lines,
+    unassessed_lines,
+)
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, run_file
 from specloom_predict import check_out, find_inputs, predict_all
 
@@ -37,6 +43,7 @@ class DetectedFiles:
         calibration: The threshold, and what it was found from.
         failed: The cubes for which maps could not be made, each with its error.
         metrics: The metrics of the evaluation; empty without masks.
+        assumed: What the readers assumed, a sentence each.
     """
 
     folder: Path
@@ -45,6 +52,7 @@ class DetectedFiles:
     calibration: dict[str, Any]
     failed: list[tuple[str, SpecloomError]] = field(default_factory=list)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    assumed: Sequence[str] = ()
 
     @property
     def page(self) -> Path:
@@ -58,8 +66,9 @@ class DetectedFiles:
         return max((error.exit_code for _, error in self.failed), default=0)
 
     def lines(self) -> list[str]:
-        """What was fitted, the answer, the thresholds and the evaluation, a line each."""
-        lines = [self.fitted_on, answer(self.results)]
+        """What was fitted and assumed, the answer, thresholds and the evaluation, a line each."""
+        lines = [self.fitted_on, *(f"assumed: {text}" for text in self.assumed)]
+        lines += [answer(self.results), *unassessed_lines(self.results)]
         lines += threshold_lines(self.calibration, self.results)
         if self.metrics:
             lines.append(_evaluation(self.metrics))
@@ -79,6 +88,7 @@ def detect_files(
     save_run: Path | None = None,
     verbose: bool = False,
     normal: Sequence[int] = (0,),
+    valid: str | None = None,
 ) -> DetectedFiles:
     """Fit a detector on cubes, set its threshold without masks, and write what it finds.
 
@@ -95,20 +105,25 @@ def detect_files(
         save_run: Where the run file is written.
         verbose: Whether observers show everything that they know.
         normal: The classes in the masks that are normal.
+        valid: The file, not 0 for the pixels that count; of several cubes a pattern such as
+            ``*_roi.png``, with ``*`` for the name of a cube, in whose folder it begins.
 
     Raises:
         SpecloomError: Nothing can be detected at all.
     """
     check_out(cubes, out)
-    inputs, errors = find_inputs(cubes, out)
+    inputs, errors = find_inputs(cubes, out, valid)
     raise_all([error for _, error in errors])
     if not inputs:
         what = f"{', '.join(cubes)} holds no cube but the results in {out}"
         raise DataError(what, fix="name other cubes, or another --out")
+    check_valid_of_cubes(valid, len(inputs))
     addresses = [_as_written(one.address) for one in inputs]
     found_masks = _masks_of(addresses, masks)
     name = "detect" if len(inputs) > 1 else f"detect-{inputs[0].name}"
-    values = run_file(addresses, found_masks, method, false_alarm_rate, variable, name, normal)
+    values = run_file(
+        addresses, found_masks, method, false_alarm_rate, variable, name, normal, valid
+    )
     if save_run is not None:
         write_file(save_run, run_file_text(values).encode())
     run = specloom.load(values, device=device, observed=True)
@@ -123,6 +138,7 @@ def detect_files(
         list(dict.fromkeys([*formats, *NEEDED])),
         device=device,
         variable=variable,
+        valid=valid,
         observed=True,
         quiet=not verbose,
     )
@@ -135,6 +151,7 @@ def detect_files(
         run.record["calibrations"][-1],
         summary.failed,
         _pixel_metrics(run),
+        _assumed(run),
     )
 
 
@@ -207,6 +224,16 @@ def _fitted_on(run: Run, method: str, inputs: Sequence[Input]) -> str:
     if len(inputs) > 1:
         what = f"{len(inputs)} cubes"
     return f"{method} on {what}: {bands} bands, fitted on {detector.pixels:,} pixels"
+
+
+def _assumed(run: Run) -> list[str]:
+    """What the readers of the cubes assumed.
+
+    Without the order of the axes, which most files do not state: where another one is as likely,
+    that is a warning.
+    """
+    texts = run.record["splits"]["train"]["assumptions"]
+    return [text for text in texts if not assumes_bands_last([text])]
 
 
 def _pixel_metrics(run: Run) -> dict[str, float]:

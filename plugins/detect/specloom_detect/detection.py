@@ -10,10 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import ConfigError, Plugins, Port, Run, UnavailableError, raise_all
+from specloom import (
+    ConfigError,
+    Plugins,
+    Port,
+    Run,
+    SpecloomWarning,
+    UnavailableError,
+    raise_all,
+)
 from specloom.torch import TorchRuntime
-from specloom_cubes import Cube, InMemory, OneCube, Scene, open_cube, stated_wavelengths
-from specloom_detect.answer import answer, result_of, threshold_lines
+from specloom_cubes import (
+    Cube,
+    InMemory,
+    OneCube,
+    Scene,
+    array_cube,
+    notes_on,
+    open_cube,
+    stated_wavelengths,
+)
+from specloom_detect.answer import answer, result_of, threshold_lines, unassessed_lines
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, build_pipeline
 from specloom_detect.threshold import CensoredTail
 from specloom_training import StatisticalTrainer
@@ -22,7 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from specloom import Graph, Pipeline, Source, Trainer
+    from specloom import Batch, Graph, Pipeline, Source, Trainer
     from specloom.torch import CubeLike
     from specloom_detect.run_files import Detector
     from specloom_objects import ObjectTable
@@ -116,12 +133,13 @@ class Detection:
         return plot_detection(shown)
 
     def lines(self) -> list[str]:
-        """The answer, and the thresholds, a line each."""
+        """The answer, pixels that could not be assessed, and the thresholds, a line each."""
         scores = np.asarray(self.prediction.scores_map())
         decisions = np.asarray(self.prediction.decisions_map())
         objects = self.prediction.measures.objects or 0
         result = result_of("the cube", objects, scores, decisions)
-        return [answer([result]), *threshold_lines(self.calibration, [result])]
+        threshold = threshold_lines(self.calibration, [result])
+        return [answer([result]), *unassessed_lines([result]), *threshold]
 
     def __repr__(self) -> str:
         return f"Detection({self.lines()[0]})"
@@ -184,6 +202,8 @@ def detect(
         raise ConfigError(what, fix="pass each on its own, or their files to specloom detect")
     if source is None:
         source = InMemory(train=[taken.values])
+        if taken.first.spectral is None:  # a DataArray names its axes
+            _warn_of_array(taken.values, wavelengths)
     tail = CensoredTail("decider", false_alarm_rate)
     phases: list[tuple[str, Trainer[Graph, Run]]] = [
         ("training.StatisticalTrainer", StatisticalTrainer()),
@@ -212,6 +232,15 @@ def detect(
         taken.values["cube"][0].numpy(),
         None if found_wavelengths is None else found_wavelengths.numpy(),
     )
+
+
+def _warn_of_array(batch: Batch, wavelengths: Any) -> None:
+    """Warn of what a user should know of an array, as of a cube in a file."""
+    centres = None
+    if wavelengths is not None:
+        centres = batch["wavelengths"].numpy()
+    for note in notes_on(array_cube(batch["cube"][0].numpy(), centres)):
+        warnings.warn(note, SpecloomWarning, stacklevel=3)
 
 
 def _wavelengths(cube: Cube, stated: Any) -> Any:

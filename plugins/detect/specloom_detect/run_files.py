@@ -59,6 +59,7 @@ def run_file(
     variable: str | None = None,
     name: str = "detect",
     normal: Sequence[int] = (0,),
+    valid: str | None = None,
 ) -> dict[str, Any]:
     """What a run file holds that detects the anomalies of cubes.
 
@@ -70,6 +71,7 @@ def run_file(
         variable: The array that is the cube, where a file holds several.
         name: The name of the run.
         normal: The classes in the masks that are normal.
+        valid: The file that says which pixels count; of several cubes a pattern.
 
     Raises:
         ConfigError: There is no such method.
@@ -93,7 +95,7 @@ def run_file(
             "description": f"Anomalies without masks by {method}: fitted on the cubes themselves.",
             "tags": ["detect", method],
         },
-        "data": _data(cubes, masks, variable),
+        "data": _data(cubes, masks, variable, valid),
         "nodes": nodes,
         "connections": connections,
         "phases": phases,
@@ -101,7 +103,9 @@ def run_file(
     }
 
 
-def _data(cubes: Sequence[str], masks: Sequence[str], variable: str | None) -> dict[str, Any]:
+def _data(
+    cubes: Sequence[str], masks: Sequence[str], variable: str | None, valid: str | None
+) -> dict[str, Any]:
     """The source: one scene, or several."""
     if len(cubes) > 1:
         config: dict[str, Any] = {"cubes": list(cubes)}
@@ -109,12 +113,16 @@ def _data(cubes: Sequence[str], masks: Sequence[str], variable: str | None) -> d
             config["masks"] = list(masks)
         if variable is not None:
             config["variable"] = variable
+        if valid is not None:
+            config["valid"] = valid
         return {"type": "cubes.Scenes", "config": config}
     config = {"cube": cubes[0], "find_mask": False}
     if masks:
         config["mask"] = masks[0]
     if variable is not None:
         config["cube_variable"] = variable
+    if valid is not None:
+        config["valid"] = valid
     return {"type": "cubes.Scene", "config": config}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +15,9 @@ from specloom_detect.distributions import chi_square_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+LEAST_EXPECTED = 0.5
+"""False alarms to expect, of all pixels, below which a threshold is only extrapolated."""
 
 METHOD = "censored peaks over threshold"
 
@@ -136,6 +140,7 @@ class CensoredTail:
         except DataError as error:
             where = run.graph.where("data")
             raise DataError(error.what, where=where, fix=error.fix) from error
+        self._warn_beyond(run, len(scores))
         node: Any = run.graph.nodes[self.decider]
         node.calibrate(logit_threshold=tail.threshold(self.false_alarm_rate))
         threshold = float(node.logit_threshold)
@@ -154,6 +159,18 @@ class CensoredTail:
         run.record.setdefault("calibrations", []).append({**entry, "summary": found.line()})
         run.log_metrics(self.split, {f"{self.decider}/threshold": threshold})
         run.hook.node_fitted(run=run, node=self.decider, summary=found.line())
+
+    def _warn_beyond(self, run: Run, pixels: int) -> None:
+        """Warn of a rate far below one pixel: no score says where its threshold lies."""
+        expected = self.false_alarm_rate * pixels
+        if expected >= LEAST_EXPECTED:
+            return
+        what = (
+            f"false_alarm_rate {self.false_alarm_rate:g} of {pixels:,} pixels is {expected:.2g} of "
+            "a pixel: the threshold lies beyond the scores that it follows from"
+        )
+        fix = "set a higher rate, or use more pixels"
+        warnings.warn(str(DataError(what, where=run.graph.where("data"), fix=fix)), stacklevel=2)
 
     def _scores(self, run: Run) -> Iterator[NDArray[np.float32]]:
         """The scores of the pixels that count, of one batch after another, (N,)."""

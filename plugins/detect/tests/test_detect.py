@@ -12,7 +12,14 @@ import torch
 from click.testing import CliRunner
 
 import specloom
-from specloom import ConfigError, DataError, NodeError, PortError, UnavailableError
+from specloom import (
+    ConfigError,
+    DataError,
+    NodeError,
+    PortError,
+    SpecloomWarning,
+    UnavailableError,
+)
 from specloom_cubes import Synthetic, array_cube, open_cube
 from specloom_detect import build_pipeline, detect, run_file
 from specloom_detect.answer import CubeResult, answer
@@ -132,6 +139,109 @@ def test_several_cubes_are_fitted_together(files):
     assert [row["cube"] for row in rows] == ["scene0.npz", "scene1.npz", "scene2.npz"]
     thresholds = {json.loads((files / "out/run.json").read_text())["calibrations"][0]["threshold"]}
     assert len(thresholds) == 1
+
+
+def valid_of(name):
+    """A file in which the left ten columns of a scene do not count."""
+    valid = np.full((100, 70), 255, np.uint8)
+    valid[:, :10] = 0
+    np.save(name, valid)
+    return name
+
+
+def test_files_of_valid_pixels(files):
+    for number in (0, 1):
+        valid_of(f"scene{number}_roi.npy")
+    done = called("scene0.npz", "--valid", "scene0_roi.npy", "-o", "one", "--device", "cpu")
+    assert "fitted on 5,880 pixels" in done.stdout  # 98 % of 100 x 60
+    assert "decided" in done.stdout
+    scores = np.load("one/scene0/scores.npy")
+    assert np.isnan(scores[:, :10]).all()
+    assert np.isfinite(scores[:, 10:]).all()
+    names = ("scene0.npz", "scene1.npz")
+    options = ("--valid", "*_roi.npy", "--device", "cpu", "--save-run", "saved.yaml")
+    done = called(*names, *options, "-o", "two")
+    assert "fitted on 11,760 pixels" in done.stdout
+    assert np.isnan(np.load("two/scene1/scores.npy")[:, :10]).all()
+    assert specloom.load("saved.yaml", device="cpu").graph.read_options["valid"] == "*_roi.npy"
+    for arguments, message in {
+        (*names, "--valid", "scene0_roi.npy"): "--valid scene0_roi.npy: it is one file, and there "
+        "are 2 cubes\n  fix: write * for the name of a cube, as in '*_roi.png'",
+        ("scene2.npz", "--valid", "*_roi.npy"): "scene2_roi.npy",
+        ("scene0.npz", "--valid", "absent.png"): "absent.png",
+    }.items():
+        with pytest.raises(specloom.SpecloomError) as caught:
+            called(*arguments, "-o", "bad", "--device", "cpu")
+        assert message in str(caught.value)
+
+
+def test_a_file_that_excludes_every_pixel(files):
+    np.save("none.npy", np.zeros((100, 70), np.uint8))
+    with pytest.raises(DataError) as caught:
+        called("scene0.npz", "--valid", "none.npy", "-o", "none", "--device", "cpu")
+    assert str(caught.value) == (
+        "none.npy excludes every pixel: it is 0 everywhere\n"
+        "  fix: check it: it is not 0 for the pixels that count"
+    )
+
+
+def test_pixels_that_could_not_be_assessed_are_counted(files):
+    with np.load("scene0.npz") as held:
+        cube = held["cube"].copy()
+    cube[5:8, 5:9] = np.inf
+    np.save("cut.npy", cube)
+    done = called("cut.npy", "-o", "cut", "--device", "cpu")
+    line = "12 of 7,000 pixels could not be assessed: no data, not finite, or not valid"
+    assert done.stdout.splitlines()[2] == line
+    assert line in detect("cut.npy", device="cpu").lines()
+
+
+@pytest.mark.filterwarnings("default:.*false_alarm_rate:UserWarning")
+def test_a_rate_below_one_pixel_is_warned_of(files, caplog):
+    done = called("scene0.npz", "--false-alarm-rate", "1e-5", "-o", "rare", "--device", "cpu")
+    assert "less than one false alarm is expected (1e-05 of all pixels)" in done.stdout
+    assert (
+        "false_alarm_rate 1e-05 of 7,000 pixels is 0.07 of a pixel: the threshold lies beyond the "
+        "scores that it follows from\n  fix: set a higher rate, or use more pixels"
+    ) in caplog.text
+
+
+def test_arrays_that_are_no_cubes_as_they_are_passed_are_warned_of(scenes):
+    cube = scenes["clean"][0][0]
+    first = np.moveaxis(cube, -1, 0)
+    with pytest.warns(SpecloomWarning) as warned:
+        detect(first, device="cpu")
+    assert str(warned[0].message) == (
+        "the array is 31 x 100 x 100: 100 bands are assumed along its last axis, and may be 31 "
+        "along its first\n  fix: if so, pass it as rows x columns x bands: "
+        "numpy.moveaxis(cube, 0, -1)"
+    )
+    with pytest.warns(SpecloomWarning, match="states wavelengths of 0.4 to 0.9 nm"):
+        detect(cube, wavelengths=np.linspace(0.4, 0.9, 31), device="cpu")
+    with pytest.warns(SpecloomWarning, match="looks like a picture in colour"):
+        detect((cube[..., :3] * 255).astype(np.uint8), device="cpu")
+
+
+def test_what_was_assumed_of_files_is_printed(files):
+    with np.load("scene0.npz") as held:
+        cube = held["cube"]
+    Path("scene.img").write_bytes(cube.transpose(2, 0, 1).astype("<f4").tobytes())
+    fields = "samples = 70\nlines = 100\nbands = 31\ndata type = 4\ninterleave = bsq\n"
+    Path("scene.hdr").write_text(f"ENVI\n{fields}")
+    lines = called("scene.hdr", "-o", "assumed", "--device", "cpu").stdout.splitlines()
+    what = "scene.hdr has no 'byte order': 0 is assumed; write it in the header"
+    assert lines[1] == f"assumed: {what}"
+    np.save("plain.npy", cube)  # states no axes, as no such file does
+    assert "assumed" not in called("plain.npy", "-o", "plain", "--device", "cpu").stdout
+
+
+def test_pixels_that_the_cubes_own_file_excludes(files):
+    with np.load("scene0.npz") as held:
+        arrays = dict(held)
+    np.savez("own.npz", valid_mask=np.load(valid_of("own_roi.npy")), **arrays)
+    done = called("own.npz", "-o", "own", "--device", "cpu")
+    assert "fitted on 5,880 pixels" in done.stdout
+    assert detect("own.npz", device="cpu").pipeline.graph().nodes["detector"].pixels == 5880
 
 
 def test_masks_of_a_folder(files):

@@ -99,6 +99,13 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     help="Whether the scale that files state is applied [default: as the pipeline was fitted].",
 )
 @click.option(
+    "--valid",
+    metavar="PATTERN",
+    help="Files, not 0 for the pixels that count, such as '*_roi.png' with * for the name of a "
+    "cube, in whose folder they lie; a file of one cube; or all for no file [default: those of "
+    "the fit].",
+)
+@click.option(
     "--memory",
     type=Size(),
     help="Memory limit for nodes that need the whole image [default: half of what is free].",

@@ -62,7 +62,9 @@ class Cubes:
         plugins = Plugins(arguments["modules"])
         graph, metadata = unpack(job.graph, job.weights, plugins, "the job's pipeline")
         run = Run(graph, OneCube(), plugins=plugins, device="cpu", metadata=metadata)
-        predictor = Predictor(run, arguments["outputs"], "cpu", scale=arguments["scale"])
+        scale = arguments["scale"]
+        valid = arguments.get("valid")
+        predictor = Predictor(run, arguments["outputs"], "cpu", scale=scale, valid=valid)
         predictor.run.record.update(arguments["origin"])
         self._predictor = predictor
         self._order = Order(**arguments["order"])
@@ -104,6 +106,7 @@ def cube_job(predictor: Predictor, order: Order, outputs: Sequence[str], scale: 
         "order": absolute.as_json(),
         "outputs": list(outputs),
         "scale": scale,
+        "valid": predictor.stated_valid,
         "modules": {name: _module_name(module) for name, module in plugins.modules.items()},
         "origin": {key: run.record[key] for key in ORIGIN if key in run.record},
     }

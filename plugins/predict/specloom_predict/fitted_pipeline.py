@@ -16,9 +16,11 @@ import numpy as np
 
 from specloom import ConfigError, DataError, Graph, Pipeline, Plugins, Run, did_you_mean
 from specloom_cubes import (
+    ALL_COUNT,
     OneCube,
     Reading,
     check_valid_files,
+    expand,
     is_address,
     is_cube,
     is_valid_pattern,
@@ -77,6 +79,9 @@ class FittedPipeline:
         device: ``auto``, ``cpu`` or ``cuda``; by default that of the run, or ``auto``.
         observed: Whether observers of plugins watch, such as the console's progress.
         scale: ``physical`` or ``stored``; by default as the pipeline was fitted.
+        valid: The files that say which pixels count: a pattern such as ``*_roi.png``, with ``*``
+            for the name of a cube, in whose folder it begins; one file; or ``all`` for no file. By
+            default those of the fit.
 
     Raises:
         ConfigError: There is no such pipeline, it declares no output of that name, or there is no
@@ -91,6 +96,7 @@ class FittedPipeline:
         device: str | None = None,
         observed: bool = False,
         scale: Scale | None = None,
+        valid: str | None = None,
     ) -> None:
         fitted = _fitted(pipeline)
         graph = fitted.graph
@@ -108,13 +114,13 @@ class FittedPipeline:
         self.reading = Reading.of_options(graph.read_options, scale or fitted_scale or STORED)
         #: The pattern of the files that say which pixels of cubes count; None for none.
         self.valid_files: str | None = None
-        self._valid_variable: str | None = graph.read_options.get("valid_variable")
-        valid = graph.read_options.get("valid")
-        if valid is not None and is_valid_pattern(valid):
-            self.valid_files = valid
-        elif valid is not None:
-            self._valid_variable = None
-            self.notes.append(note_on_valid(valid))
+        self._valid_variable: str | None = None
+        #: The same as the caller stated it, with one file as an absolute path; None as fitted.
+        self.stated_valid = _absolute_valid(valid)
+        if self.stated_valid is None:
+            self._use_valid_of_fit(graph.read_options)
+        elif self.stated_valid != ALL_COUNT:
+            self.valid_files = self.stated_valid
         declared = graph.outputs
         if not declared and not isinstance(pipeline, str | Path):
             declared = default_outputs(graph)
@@ -126,6 +132,15 @@ class FittedPipeline:
             node = graph.nodes[name]
             if hasattr(node, "state"):
                 self._fitted_states[name] = dict(node.state())
+
+    def _use_valid_of_fit(self, read_options: Mapping[str, Any]) -> None:
+        """Read the valid pixels of cubes as those of the fit."""
+        valid = read_options.get("valid")
+        if valid is not None and not is_valid_pattern(valid):
+            self.notes.append(note_on_valid(valid))
+            return
+        self.valid_files = valid
+        self._valid_variable = read_options.get("valid_variable")
 
     def open(self, address: str | Path, variable: str | None = None) -> Cube:
         """Open a cube: a file, or what a plugin opens by its hook ``open_cube``.
@@ -470,11 +485,19 @@ def default_outputs(graph: Graph) -> dict[str, str]:
     return found
 
 
+def _absolute_valid(valid: str | None) -> str | None:
+    """One file as an absolute path; a pattern and ``all`` as they are."""
+    if valid is None or valid == ALL_COUNT or is_valid_pattern(valid):
+        return valid
+    return str(expand(valid).absolute())
+
+
 def note_on_valid(file: str) -> str:
     """That pixels which a fit excluded by a file count in other cubes."""
     what = f"{file} excluded pixels from the fit, and says nothing of other cubes: theirs all count"
     fix = (
-        "fit with valid: '*_roi.png', where * is the name of a cube, and give each cube such a file"
+        "use --valid with the files of these cubes, such as '*_roi.png', where * is the name of a "
+        "cube, or fit with such a pattern"
     )
     return str(DataError(what, fix=fix))
 

@@ -25,6 +25,7 @@ from specloom import (
     uninterrupted,
     working_on,
 )
+from specloom_cubes import check_valid_of_cubes
 from specloom_predict import record
 from specloom_predict.cube_job import CubeWork, RepeatedFailures, cube_job
 from specloom_predict.cube_task import CubeOutcome, CubeTask, Order, error_from, ticket_of
@@ -215,6 +216,7 @@ def predict_all(
     tile_bytes: int | None = None,
     observed: bool = False,
     scale: Scale | None = None,
+    valid: str | None = None,
     reject_when: Sequence[str] = (),
     fail_on: Sequence[str] = (),
     dry_run: bool = False,
@@ -265,17 +267,18 @@ def predict_all(
     _check_device(device, on, split_above)
     check_formats(formats)
     check_fail_on(fail_on)
-    predictor = Predictor(pipeline, outputs, device, observed, scale, reject_when)
+    predictor = Predictor(pipeline, outputs, device, observed, scale, reject_when, valid)
     predictor.run.quiet = quiet
     out = Path(out)
     check_out(inputs, out)
     if resume:
         _check_resumable(out)
     cubes, errors = find_inputs(inputs, out, predictor.valid_files)
+    check_valid_of_cubes(valid, len(cubes))
     table = _table_digest(wavelengths)
     result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
-    if scale is not None:
-        result_options["scale"] = scale
+    stated = {"scale": scale, "valid": predictor.stated_valid}
+    result_options |= {name: value for name, value in stated.items() if value is not None}
     order = Order(
         str(out),
         tuple(formats),

@@ -40,6 +40,7 @@ class Predictor(FittedPipeline):
         device: ``auto``, ``cpu`` or ``cuda``; by default that of the run, or ``auto``.
         observed: Whether observers of plugins watch, such as the console's progress.
         scale: ``physical`` or ``stored``; by default as the pipeline was fitted.
+        valid: The files that say which pixels count, as of ``FittedPipeline``.
         reject_when: Rules such as ``objects > 0``: a cube for which one holds is rejected. Without
             any, ``objects > 0`` where the pipeline makes decisions.
 
@@ -57,8 +58,9 @@ class Predictor(FittedPipeline):
         observed: bool = False,
         scale: Scale | None = None,
         reject_when: Sequence[str] = (),
+        valid: str | None = None,
     ) -> None:
-        super().__init__(pipeline, outputs, device, observed, scale)
+        super().__init__(pipeline, outputs, device, observed, scale, valid)
         graph = self.run.graph
         #: The rules that reject a cube.
         self.rules = read_rules(reject_when, has_decisions(graph, self.ends), bool(graph.fitted_on))
@@ -118,7 +120,8 @@ class Predictor(FittedPipeline):
                 return predict_array(self, cube, files, options, valid, self.rules)
             if valid is not None:
                 what = "'valid' is only for arrays: a file says itself which pixels count"
-                raise ConfigError(what, fix="leave it out, or pass the cube as an array")
+                fix = "leave it out, pass the cube as an array, or use Predictor(valid='*_roi.png')"
+                raise ConfigError(what, fix=fix)
             opened = cube
             if isinstance(opened, str | Path):
                 opened = self.open(opened, variable)
@@ -138,6 +141,7 @@ def predict(
     memory: int | None = None,
     tile_bytes: int | None = None,
     scale: Scale | None = None,
+    valid: str | None = None,
     draw_scores: bool = True,
 ) -> Prediction:
     """Apply a fitted pipeline to one cube, tile by tile, and write its outputs if wanted.
@@ -165,6 +169,9 @@ def predict(
         scale: ``physical`` or ``stored``; by default as the pipeline was fitted, and ``stored``
             where it was saved before pipelines said so. A ``Predictor`` and an open cube have
             their own.
+        valid: The files that say which pixels count: a pattern such as ``*_roi.png``, with ``*``
+            for the name of a cube, in whose folder it begins; one file; or ``all`` for no file. By
+            default those of the fit; a ``Predictor`` has its own.
         draw_scores: Whether pictures of scores are drawn now, with the scale of this cube alone.
             ``predict_all`` draws them later, with one scale for all cubes.
 
@@ -175,7 +182,7 @@ def predict(
     """
     predictor = pipeline
     if not isinstance(predictor, Predictor):
-        predictor = Predictor(predictor, outputs, device, scale=scale)
+        predictor = Predictor(predictor, outputs, device, scale=scale, valid=valid)
     return predictor.predict(
         cube,
         folder,

@@ -320,7 +320,7 @@ def test_what_else_goes_wrong(fitted, tmp_path):
         fitted.predict(tmp_path / "scene.npy", valid=np.ones((30, 40), bool))
     assert str(caught.value) == (
         "'valid' is only for arrays: a file says itself which pixels count\n"
-        "  fix: leave it out, or pass the cube as an array"
+        "  fix: leave it out, pass the cube as an array, or use Predictor(valid='*_roi.png')"
     )
     with pytest.raises(ConfigError) as caught:
         fitted.predict(np.stack([cube, cube]), folder=tmp_path / "out")

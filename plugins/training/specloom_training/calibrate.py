@@ -48,6 +48,9 @@ from specloom_training.evaluate import check_split, describe_missing, warn_skipp
 MOST_DECIDED = 0.95
 """A threshold that decides a larger share of the pixels is an error."""
 
+LEAST_OF_A_CLASS = 5
+"""A threshold by a metric from fewer pixels of a class gives a warning."""
+
 LEAST_DECIDED = 1e-4
 """A threshold by a metric that decides a smaller share of the pixels gives a warning."""
 
@@ -285,6 +288,7 @@ class Calibrate:
         decided = reached_by.true_positives + reached_by.false_positives
         pixel_count = reached_by.anomalous + reached_by.normal
         self._check_share(run, decided, pixel_count, least=LEAST_DECIDED)
+        self._check_classes(run, reached_by)
         run.log_metrics(self.split, {f"{self.decider}/calibrated_{self.metric}": found.metric})
         values = {"metric": self.metric, "value": found.metric, "thresholds": thresholds}
         written = ", ".join(f"{name} {value:.6g}" for name, value in thresholds.items())
@@ -386,6 +390,20 @@ class Calibrate:
                 f"{what} of {self.split!r}, fewer than 1 in 10,000",
                 where=self._where(run),
                 fix="check the masks, or set false_alarm_rate",
+            )
+            warnings.warn(str(problem), SpecloomWarning, stacklevel=2)
+
+    def _check_classes(self, run: Run, pixels: DecidedPixels) -> None:
+        """Warn where a threshold follows from so few pixels of a class that others move it."""
+        for count, name in ((pixels.anomalous, "anomalous"), (pixels.normal, "normal")):
+            if count >= LEAST_OF_A_CLASS:
+                continue
+            noun = "pixel" if count == 1 else "pixels"
+            problem = DataError(
+                f"the threshold of {self.decider} follows from {count} {name} {noun} of "
+                f"{self.split!r}: other images would move it",
+                where=self._where(run),
+                fix="use a split with more of them, or set false_alarm_rate",
             )
             warnings.warn(str(problem), SpecloomWarning, stacklevel=2)
 

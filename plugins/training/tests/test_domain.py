@@ -175,7 +175,7 @@ def test_evaluation_without_a_record_compares_nothing():
 @pytest.mark.parametrize("options", [{"metric": "f1"}, {"false_alarm_rate": 0.05}])
 def test_calibration_compares_each_cube_and_is_reported_once(options):
     mask = np.zeros((1, 20, 20), np.int32)
-    mask[0, 0, 0] = 1
+    mask[0, 0, :3] = 1
     cubes = [scene(7), scene(8) / 2]
     source = InMemory(val=[{"cube": cube[None], "mask": mask} for cube in cubes])
     run = Run(fitted().graph(source), source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 
@@ -144,13 +145,34 @@ def test_a_threshold_that_decides_almost_nothing_gives_a_warning():
     mask[0, 0, 0] = True
     scores = np.random.default_rng(0).normal(size=mask.shape) + 100 * mask
     run = run_of(Scores(scores, mask), BinaryDecider(), masked=True)
-    with pytest.warns(SpecloomWarning, match="almost|fewer") as caught:
+    with pytest.warns(SpecloomWarning) as caught:
         Calibrate("decider").train(run)
     assert [str(one.message) for one in caught] == [
         "the threshold of decider decides 1 of 15000 pixels of 'val', fewer than 1 in 10,000\n"
-        "  fix: check the masks, or set false_alarm_rate"
+        "  fix: check the masks, or set false_alarm_rate",
+        "the threshold of decider follows from 1 anomalous pixel of 'val': other images would "
+        "move it\n  fix: use a split with more of them, or set false_alarm_rate",
     ]
     assert run.metrics["val"]["decider/calibrated_f1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("anomalous", "warned"), [(4, "4 anomalous pixels"), (5, ""), (95, ""), (96, "4 normal pixels")]
+)
+def test_a_threshold_from_few_pixels_of_a_class_gives_a_warning(anomalous, warned):
+    mask = np.zeros(100, bool)
+    mask[:anomalous] = True
+    mask = mask.reshape(1, 10, 10)
+    scores = np.where(mask, 1.0, 0.0)
+    scores[0, 9, 9] = 1  # decided too
+    scores[0, 0, :2] = 0  # anomalous and not decided
+    run = run_of(Scores(scores, mask), BinaryDecider(), masked=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Calibrate("decider").train(run)
+    texts = [str(one.message) for one in caught]
+    assert len(texts) == bool(warned)
+    assert all(f"follows from {warned} of 'val'" in text for text in texts)
 
 
 SAME = (

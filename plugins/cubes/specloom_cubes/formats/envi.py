@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,7 @@ ENVI_DATA_TYPES = {
     15: "u8",
 }
 COMPLEX = (6, 9)
+BYTE_ORDERS: Mapping[int, Literal["<", ">"]] = {0: "<", 1: ">"}
 SUFFIXES = ("", ".img", ".raw", ".dat", ".bsq", ".bil", ".bip")
 """The usual endings of data files; a file of another ending is looked for after these."""
 
@@ -79,17 +80,45 @@ def header_of(data: Path) -> Path | None:
 def data_of(header: Path) -> Path | None:
     """The data file beside a header: its name without ``.hdr``, or with another ending.
 
-    Of several files with unusual endings it is the one that is as long as the header says.
+    Of several files it is one that is as long as the header says; of those with usual endings the
+    one whose ending is the interleave, or else the first in the order of ``SUFFIXES``.
     """
-    usual = _find_sibling(header, [header.stem + suffix for suffix in SUFFIXES])
-    if usual is not None:
-        return usual
+    usual = _usual_data_files(header)
+    if usual:
+        return usual[0]
     others = _unusual_data_files(header)
     if len(others) > 1:
         with suppress(DataError):
-            needed = _needed(parse(header))
-            others = [path for path in others if path.stat().st_size == needed]
+            others = _as_long_as_stated(others, parse(header))
     return others[0] if len(others) == 1 else None
+
+
+def _usual_data_files(header: Path) -> list[Path]:
+    """The files that may be the data of a header by their names and lengths, the likeliest first.
+
+    They are looked for by name: a folder of many cubes is not listed for each of them.
+    """
+    first = _find_sibling(header, [header.stem + suffix for suffix in SUFFIXES])
+    if first is None:
+        return []
+    names = [header.stem + suffix for suffix in SUFFIXES]
+    named = [header.with_name(name) for name in names if name != first.name]
+    others = [path for path in named if path.is_file() and not path.samefile(first)]
+    found = [first, *others]
+    if not others:
+        return found
+    with suppress(DataError):
+        fields = parse(header)
+        found = _as_long_as_stated(found, fields) or found
+        interleave = fields.get("interleave", "").lower()
+        found.sort(key=lambda path: path.suffix.lower() != f".{interleave}")
+    return found
+
+
+def _as_long_as_stated(paths: list[Path], header: Header) -> list[Path]:
+    """The files that are as long as a header says."""
+    needed = _needed(header)
+    return [path for path in paths if path.stat().st_size == needed]
 
 
 def _unusual_data_files(header: Path) -> list[Path]:
@@ -165,6 +194,8 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
             "correct data type, bands, lines, samples or header offset if these are wrong"
         )
     notes += _assumed(header, bands, dtype)
+    if path == header_path:
+        notes += _note_on_others(header_path, data)
     return Cube(
         data,
         (height, width, bands),
@@ -267,6 +298,22 @@ def _assumed(header: Header, bands: int, dtype: np.dtype[Any]) -> Iterator[str]:
     if dtype.itemsize > 1 and "byte order" not in header:
         yield f"{header.path} has no 'byte order': 0 is assumed; write it in the header"
 
+    for key in header.repeated:
+        yield (
+            f"{header.path} states {key!r} more than once, with different values: the last is "
+            "read; remove the others"
+        )
+
+
+def _note_on_others(header: Path, data: Path) -> Iterator[str]:
+    """That other files may be the data of a header as well."""
+    others = [path.name for path in _usual_data_files(header) if path.name != data.name]
+    if others:
+        yield (
+            f"{header} has several data files beside it: {data.name} is read, and not "
+            f"{', '.join(others)}; name the data file, or move the others"
+        )
+
 
 def _refuse_library(header: Header) -> None:
     """Refuse the header of a spectral library.
@@ -359,7 +406,7 @@ def dtype_of(header: Header) -> np.dtype[Any]:
     """The element type of the data file, with its byte order.
 
     Raises:
-        DataError: It is complex or unknown.
+        DataError: It is complex or unknown, or its byte order is neither 0 nor 1.
     """
     code = header.number("data type")
     if code in COMPLEX:
@@ -376,9 +423,14 @@ def dtype_of(header: Header) -> np.dtype[Any]:
         )
     # A header without a byte order comes from a little-endian machine: all that write one today.
     dtype = np.dtype(ENVI_DATA_TYPES[code])
-    if header.number("byte order", 0) == 1:
-        return dtype.newbyteorder(">")
-    return dtype.newbyteorder("<")
+    order = header.number("byte order", 0)
+    if order not in BYTE_ORDERS:
+        raise DataError(
+            f"'byte order' is {order}",
+            where=str(header.path),
+            fix="write 0 (the least byte first, as PCs do) or 1 (the greatest first)",
+        )
+    return dtype.newbyteorder(BYTE_ORDERS[order])
 
 
 def _refuse_unreadable(header: Header) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +16,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+OPENS_BLOCK = re.compile(r"\s*([A-Za-z][\w ]*)=\s*\{")
+"""The first line of a block: one within another means that the other was not closed."""
+
 LONGEST = 1 << 26
 """Bytes of the longest header that is read."""
 
 
 class Header(dict[str, str]):
-    """The fields of a header by lower-case name; blocks without their braces."""
+    """The fields of a header by lower-case name; blocks without their braces.
 
-    path: Path
+    Args:
+        path: Its file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.repeated: list[str] = []
+        """The fields that are there more than once, with different values."""
+
+    def add(self, key: str, value: str) -> None:
+        """Take in a field; of several with one name the last counts."""
+        if self.get(key, value) != value and key not in self.repeated:
+            self.repeated.append(key)
+        self[key] = value
 
     def number(self, key: str, default: int | None = None) -> int:
         """A whole number.
@@ -105,15 +124,15 @@ def parse(path: Path) -> Header:
     """Read the fields of an ENVI header; lines that are no fields are skipped.
 
     Raises:
-        DataError: It does not begin with ``ENVI``, or a block is never closed.
+        DataError: It does not begin with ``ENVI``, or a block is never closed, or not before the
+            next one.
     """
     lines = _text(path).splitlines()
     if not lines or not lines[0].strip().upper().startswith("ENVI"):
         raise DataError(
             f"{path} is not an ENVI header: its first line is not ENVI", fix="give the .hdr file"
         )
-    header = Header()
-    header.path = path
+    header = Header(path)
     numbered = iter(enumerate(lines[1:], start=2))
     for number, line in numbered:
         key, equals, value = line.partition("=")
@@ -125,15 +144,27 @@ def parse(path: Path) -> Header:
         if value.startswith("{"):
             rest = (more for _, more in numbered)
             block = _block(value.removeprefix("{"), rest)
-            if block is None:
+            flaw = _flaw_of_block(block)
+            if block is None or flaw:
                 raise DataError(
-                    f"the block of {key.strip()!r} is never closed",
+                    f"the block of {key.strip()!r} is {flaw}",
                     where=f"{path}:{number}",
                     fix="add the missing }",
                 )
             value = block
-        header[" ".join(key.lower().split())] = value
+        header.add(" ".join(key.lower().split()), value)
     return header
+
+
+def _flaw_of_block(block: str | None) -> str:
+    """Why a block is not closed where it should be; empty where it is."""
+    if block is None:
+        return "never closed"
+    for line in block.splitlines()[1:]:
+        opened = OPENS_BLOCK.match(line)
+        if opened is not None:
+            return f"not closed before that of {opened[1].strip()!r}"
+    return ""
 
 
 def _text(path: Path) -> str:
@@ -143,6 +174,9 @@ def _text(path: Path) -> str:
             f"{path} is not an ENVI header: it has {size} bytes", fix="give the .hdr file"
         )
     raw = path.read_bytes()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        what = f"{path} is written in UTF-16, which no reader of ENVI headers expects"
+        raise DataError(what, fix="save it as UTF-8")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:

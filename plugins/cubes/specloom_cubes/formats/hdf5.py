@@ -101,10 +101,7 @@ def check_storage(path: Path, data: Any) -> None:
         DataError: It is one.
     """
     if lies_elsewhere(data):
-        raise DataError(
-            f"{path}: the values of {data.name} lie in other files",
-            fix="save them in the file itself, for example with h5repack",
-        )
+        raise _in_other_files(path, data.name)
     size = data.size * data.dtype.itemsize
     stored = data.id.get_storage_size()
     if size > max(LARGEST_EMPTY, MOST_COMPRESSED * stored):
@@ -112,6 +109,33 @@ def check_storage(path: Path, data: Any) -> None:
             f"{path}: {data.name} has {size:.3g} bytes, of which the file stores {stored}",
             fix="save the cube again, with all of its values",
         )
+
+
+def _in_other_files(path: Path, name: str) -> DataError:
+    """The error that the values of a dataset are not in the file itself."""
+    return DataError(
+        f"{path}: the values of {name} lie in other files",
+        fix="save them in the file itself, for example with h5repack",
+    )
+
+
+def _check_links(path: Path, file: Any, arrays: Sequence[Variable]) -> None:
+    """Refuse a file without arrays that has links to those of other files.
+
+    Raises:
+        DataError: It is one.
+    """
+    if arrays:
+        return
+    links: list[str] = []
+
+    def look(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            links.append(name)
+
+    file.visititems_links(look)
+    if links:
+        raise _in_other_files(path, links[0])
 
 
 def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STATED) -> Cube:
@@ -127,6 +151,7 @@ def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STA
     """
     with _opened(path) as file:
         arrays = _variables(file)
+        _check_links(path, file, arrays)
         stored = stored_vectors(file)
         chosen = _choose(path, file, arrays, stored, variable, reading)
         assert chosen.dtype is not None, "a cube is a numeric array"
@@ -142,10 +167,16 @@ def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STA
         bands = arrangement.size[2]
         spectrum = _spectrum(file, levels, layout, bands, str(path))
         scaling = _scaling(file, data, layout, bands, str(path))
-        ignored = _no_data(data)
+        ignored, ignored_notes = _no_data(data)
         place = hdf5_place.of(file, data, arrangement, arrays)
     scale = scaling or Scaling(None, None, "")
-    assumptions = (*arrangement.assumptions, *spectrum.notes, *scale.notes, *place.notes)
+    assumptions = (
+        *arrangement.assumptions,
+        *spectrum.notes,
+        *scale.notes,
+        *ignored_notes,
+        *place.notes,
+    )
     return Cube(
         path,
         arrangement.size,
@@ -298,15 +329,22 @@ def _number(owner: Any, key: str) -> float | None:
     return float(values[0])
 
 
-def _no_data(data: Any) -> float | None:
-    """The first value for "no data" that a dataset states and that is a number."""
-    for value in _chosen(data, IGNORED).values():
-        array = np.asarray(value)
-        if array.size == 1 and array.dtype.kind in "iuf":
-            number = float(array.ravel()[0])
-            if not np.isnan(number):
-                return number
-    return None
+def _no_data(data: Any) -> tuple[float | None, tuple[str, ...]]:
+    """The first value for "no data" that a dataset states and that is a number, with notes."""
+    found: dict[str, float] = {}
+    for key, value in _chosen(data, IGNORED).items():
+        values = numbers_of(value)
+        if values is not None and len(values) == 1 and not np.isnan(values[0]):
+            found[key] = float(values[0])
+    if not found:
+        return None, ()
+    first, *others = found
+    different = [key for key in others if found[key] != found[first]]
+    if not different:
+        return found[first], ()
+    stated = ", ".join(f"{key!r} {found[key]:.10g}" for key in (first, *different))
+    note = f'{data.name} states several values for "no data" ({stated}): {first!r} is used'
+    return found[first], (note,)
 
 
 def _chosen(data: Any, names: Collection[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import rasterio
@@ -37,6 +37,9 @@ from specloom_cubes.rules.wavelengths import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Scales: TypeAlias = tuple[Sequence[float], Sequence[float]]
+"""The scale and the offset of each band."""
 
 DESCRIPTION = "TIFFTAG_IMAGEDESCRIPTION"
 DOMAINS = (None, "ENVI", "IMAGERY")
@@ -131,7 +134,8 @@ def _open_pages(path: Path, pages: Sequence[tiff_pages.Page], reading: Reading) 
         axes = page_axes(stored, metadata.get(DESCRIPTION, ""), reading, lengths, where)
         sizes = dict(zip(axes.order, stored, strict=True))
         shape = (sizes["H"], sizes["W"], sizes["C"])
-        stated = _band_metadata(path, file, shape, [])
+        scales = _scales_of_pages(path, pages, axes)
+        stated = _band_metadata(path, file, shape, [], scales)
         dtype = np.dtype(file.dtypes[0])
         no_data = _no_data(file)
     kind = "TIFF"
@@ -156,6 +160,28 @@ def _open_pages(path: Path, pages: Sequence[tiff_pages.Page], reading: Reading) 
         scale_from=stated.scale_from,
         reading=reading,
     )
+
+
+def _scales_of_pages(path: Path, pages: Sequence[tiff_pages.Page], axes: PageAxes) -> Scales:
+    """Scales and offsets of the bands of a cube that is spread over pages.
+
+    Raises:
+        DataError: Pages are rows, and have different ones.
+    """
+    scales = [page.scale for page in pages]
+    offsets = [page.offset for page in pages]
+    if axes.order[0] == "C":
+        return scales, offsets
+    if len({*scales}) > 1 or len({*offsets}) > 1:
+        raise DataError(
+            f"{path} has pages of different scales, and its pages are no bands",
+            fix="write axes: CHW if they are, or save the cube with one scale",
+        )
+    bands = axes.order.index("C")
+    count = pages[0].height
+    if bands == 2:
+        count = pages[0].width
+    return scales[:1] * count, offsets[:1] * count
 
 
 def _load_of_image(path: Path, page: tiff_pages.Page, bands: int, dtype: np.dtype[Any]) -> Load:
@@ -255,6 +281,12 @@ def _check(path: Path, pages: Sequence[tiff_pages.Page], file: Any) -> None:
             f"{path} holds {len(pages)} pages of different sizes ({listed})",
             fix="save one page for each band, all of one size",
         )
+    types = sorted({page.dtype for page in pages})
+    if len(types) > 1:
+        raise DataError(
+            f"{path} holds {len(pages)} pages of different types ({', '.join(types)})",
+            fix="save all pages with one type",
+        )
     if len(pages) > 1 and file.count > 1:
         raise DataError(
             f"{path} holds {len(pages)} pages of {file.count} bands",
@@ -268,7 +300,11 @@ def _check(path: Path, pages: Sequence[tiff_pages.Page], file: Any) -> None:
 
 
 def _band_metadata(
-    path: Path, file: Any, shape: tuple[int, int, int], indexes: Sequence[int]
+    path: Path,
+    file: Any,
+    shape: tuple[int, int, int],
+    indexes: Sequence[int],
+    scales_of_pages: Scales = ((), ()),
 ) -> BandMetadata:
     """What the file, or a header beside it, states of each band.
 
@@ -276,7 +312,8 @@ def _band_metadata(
         path: The file.
         file: It, open.
         shape: Rows, columns and bands.
-        indexes: The numbers of the bands of the image, from 1; none where pages are bands.
+        indexes: The numbers of the bands of the image, from 1; none where it has pages.
+        scales_of_pages: Scales and offsets of the bands where it has pages.
     """
     where = str(path)
     bands = shape[2]
@@ -299,7 +336,10 @@ def _band_metadata(
         if centres.source == DESCRIPTIONS:
             source = "the descriptions of the bands"
         stated = stated._replace(wavelengths_from=source)
-    scaling = from_geotiff(file.scales, file.offsets, where) if indexes else None
+    if indexes:
+        scaling = from_geotiff(file.scales, file.offsets, where)
+    else:
+        scaling = from_geotiff(*scales_of_pages, where)
     if scaling is not None:
         stated = stated._replace(scale_from=scaling.source)
         if scaling.gains is not None:

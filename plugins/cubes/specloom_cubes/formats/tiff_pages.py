@@ -8,6 +8,7 @@ pixel is refused, and so is the ring.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,17 @@ OFFSETS = (273, 324)
 SIZES = (279, 325)
 """Numbers of tags; of offsets and sizes, those of strips and those of tiles."""
 
+SAMPLE_FORMAT = 339
+GDAL_METADATA = 42112
+OF_NUMBERS = (SAMPLE_FORMAT, GDAL_METADATA)
+"""Tags that say what numbers mean."""
+
+KINDS = {1: "uint", 2: "int", 3: "float", 5: "complex int", 6: "complex"}
+"""What the values of SAMPLE_FORMAT say of numbers."""
+
+ITEM = re.compile(r'<Item\b([^>]*\brole="(scale|offset)"[^>]*)>([^<]*)</Item>')
+"""An entry of GDAL_METADATA with the scale or the offset of a band."""
+
 PLAIN = 1
 """The value of COMPRESSION where there is none."""
 
@@ -36,11 +48,11 @@ REDUCED = 1
 MASK = 4
 """Bits of KIND: a smaller copy of a page, and which of its pixels show."""
 
-READ = frozenset((WIDTH, HEIGHT, KIND, BITS, COMPRESSION, SAMPLES, *OFFSETS, *SIZES))
+READ = frozenset((WIDTH, HEIGHT, KIND, BITS, COMPRESSION, SAMPLES, *OFFSETS, *SIZES, *OF_NUMBERS))
 ONE = np.ones(1)
 """The value of BITS, COMPRESSION and SAMPLES where a page has none."""
 
-TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
+TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 16: "u8"}
 
 
 class Layout(NamedTuple):
@@ -67,11 +79,17 @@ class Page:
         number: Its number in the file, from 1.
         height: Rows.
         width: Columns.
+        dtype: The type of its numbers, such as ``uint16``.
+        scale: What GDAL says its numbers are multiplied with.
+        offset: What is added then.
     """
 
     number: int
     height: int
     width: int
+    dtype: str = ""
+    scale: float = 1.0
+    offset: float = 0.0
 
 
 def pages(path: Path) -> list[Page]:
@@ -94,8 +112,29 @@ def pages(path: Path) -> list[Page]:
             if end > size:
                 raise ValueError(f"page {number} promises {end} bytes, the file holds {size}")
             if not int(tags.get(KIND, np.zeros(1))[0]) & (REDUCED | MASK):
-                images.append(Page(number, height, width))
+                dtype = _type_of(tags)
+                images.append(Page(number, height, width, dtype, **_scale_of(tags)))
     return images
+
+
+def _type_of(tags: dict[int, NDArray[Any]]) -> str:
+    """The type of the numbers of a page."""
+    kind = int(tags.get(SAMPLE_FORMAT, ONE)[0])
+    return f"{KINDS.get(kind, 'unknown ')}{int(tags.get(BITS, ONE)[0])}"
+
+
+def _scale_of(tags: dict[int, NDArray[Any]]) -> dict[str, float]:
+    """The scale and the offset of the first band of a page, where GDAL's metadata state them.
+
+    Raises:
+        ValueError: They are no numbers.
+    """
+    text = tags.get(GDAL_METADATA, np.zeros(0, np.uint8)).tobytes().decode("utf-8", "replace")
+    found: dict[str, float] = {}
+    for attributes, role, value in ITEM.findall(text):
+        if 'sample="0"' in attributes:
+            found[role] = float(value)
+    return found
 
 
 def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, NDArray[Any]]]:

@@ -52,6 +52,15 @@ ORDINALS = ("first", "second", "last")
 NOT_THE_IMAGE = re.compile("dark|white|flat|gain|offset|coef|calib|noise|smile|centre|center|ref")
 """Planes that may have columns x bands: references and calibration of a line camera."""
 
+NOTHING_SAYS = "as nothing in the file says which"
+"""The part of an assumption that says that the axis of the bands is only assumed."""
+
+MOST_ELONGATED = 2
+"""Where the last axis is more times as long, as in a small cut of many bands, it has the bands."""
+
+LEAST_IMAGE = 32
+"""Images have so many rows and columns at least, or whoever made them knows what they are."""
+
 FIX = "write axes: HWC, CHW or HCW (H rows, W columns, C bands)"
 
 
@@ -433,8 +442,27 @@ def _assumed(path: Path, variable: Variable, sizes: Sequence[int], evidence: Evi
 def _assumption(variable: Variable, sizes: Sequence[int], bands: int) -> str:
     return (
         f"the bands of {_name(variable)} ({size_text(sizes)}) are assumed to lie along its "
-        f"{ORDINALS[bands]} axis, as nothing in the file says which; {FIX}"
+        f"{ORDINALS[bands]} axis, {NOTHING_SAYS}; {FIX}"
     )
+
+
+def assumes_bands_last(assumptions: Sequence[str]) -> bool:
+    """Whether one of some assumptions is that the bands lie along the last axis."""
+    return any(NOTHING_SAYS in text for text in assumptions)
+
+
+def may_be_bands_first(size: tuple[int, int, int]) -> bool:
+    """Whether bands that are assumed to lie along the last axis may lie along the first.
+
+    They may where the first axis is shorter than the two others, and these are about as long as
+    rows and columns of an image are.
+
+    Args:
+        size: Rows, columns and bands as they are assumed.
+    """
+    first, *others = size
+    is_image = min(others) >= LEAST_IMAGE and max(others) <= MOST_ELONGATED * min(others)
+    return is_image and first < min(others)
 
 
 def _inference(variable: Variable, sizes: Sequence[int], bands: int) -> str:

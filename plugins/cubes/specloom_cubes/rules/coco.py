@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -63,6 +64,13 @@ MAX_NAME = 60
 
 MAX_CLASS = 2**31 - 1
 BACKGROUND = 0
+NAMES_OF_BACKGROUND = frozenset(
+    (
+        *("background", "bg", "ground", "belt", "normal", "none", "nothing", "empty"),
+        *("unlabeled", "unlabelled", "undefined", "unknown", "ignore", "void", "good", "ok"),
+    )
+)
+"""Words of categories that may have the number of pixels without annotation."""
 
 Size: TypeAlias = tuple[int, int]
 """Rows and columns."""
@@ -220,6 +228,7 @@ def read_labels(path: str | Path, size: Size, image: str | None = None) -> Label
             without_area += 1
     names = {number: coco.categories.get(number, "") for number in canvas.disputed}
     notes = _notes(coco.path, chosen, without_area, canvas.overlapping, names)
+    notes = (*notes, *_notes_on_zero(coco, chosen))
     return Labels(canvas.classes(), coco.categories, canvas.overlapping, notes)
 
 
@@ -528,6 +537,20 @@ def _notes(
             f"pixels of image {_label(image)}: the later one in the file counts"
         )
     return tuple(notes)
+
+
+def _notes_on_zero(coco: CocoFile, image: Image) -> Iterator[str]:
+    """That a category has the number of the pixels without annotation, and is no background."""
+    count = sum(1 for _, one in image.annotations if one["category_id"] == BACKGROUND)
+    name = coco.categories.get(BACKGROUND, "")
+    if count == 0 or set(re.findall("[a-z]+", name.lower())) & NAMES_OF_BACKGROUND:
+        return
+    category = f"{BACKGROUND} {name}".rstrip()
+    what = (
+        f"{coco.path}: {count} annotations of image {_label(image)} have category {category}, "
+        "whose number is that of pixels without annotation"
+    )
+    yield str(DataError(what, fix="number the categories from 1 on"))
 
 
 def _check_size(coco: CocoFile, image: Image, size: Size) -> None:

@@ -265,12 +265,17 @@ def convert(vector: Vector) -> Centres:
             stated = ""
         if stated:
             notes.append(f"{called} states {span} in {stated!r}: taken as {name}")
-        elif factor != 1 or values.min() >= FEW_NM:
+        elif factor != 1 or values.min() >= FEW_NM or _may_be_wave_numbers(values):
             notes.append(f"{called} states no unit: {span} is taken as {name}")
         return Centres(nm, source, tuple(notes), factor, stated)
     in_unit = f" {stated}" if stated else ""
     note = f"{called} is {span}{in_unit}, not between 100 nm and 20 µm in any unit: not read"
     return Centres(None, source, (note,))
+
+
+def _may_be_wave_numbers(values: NDArray[np.float64]) -> bool:
+    """Whether numbers without a unit fall, as wave numbers in cm-1 do, from where few nm lie."""
+    return bool(values[0] >= FEW_NM and values[-1] < values[0])
 
 
 def _called(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -18,7 +18,10 @@ from specloom import (
     UnavailableError,
     did_you_mean,
 )
+from specloom_cubes.array_cubes import ARRAY
+from specloom_cubes.cube import can_hold
 from specloom_cubes.paths import advice, there
+from specloom_cubes.rules.axes import assumes_bands_last, may_be_bands_first
 from specloom_cubes.rules.units import LEAST_NM
 
 if TYPE_CHECKING:
@@ -109,14 +112,43 @@ def notes_on(cube: Cube) -> list[str]:
         most = centres.max()
         what = f"{cube.path} states wavelengths of {least:g} to {most:g} nm: these are micrometres"
         return [str(DataError(what, fix="correct their unit in the file, or multiply by 1000"))]
+    notes = [*_notes_on_axes(cube), *_notes_on_no_data(cube)]
     if cube.check is not None:
-        return cube.check()
+        return [*notes, *cube.check()]
     if bands > 4 or centres is not None or (bands > 1 and cube.dtype != np.uint8):
-        return []
+        return notes
     kind = "a grey picture or a mask" if bands < 3 else "a picture in colour"
     each = "1 band" if bands == 1 else f"{bands} bands of 8 bits"
     what = f"{cube.path} has {each} and no wavelengths: it looks like {kind}, not a cube"
-    return [str(DataError(what, fix="give the cube's own file, with all of its bands"))]
+    return [*notes, str(DataError(what, fix="give the cube's own file, with all of its bands"))]
+
+
+def _notes_on_axes(cube: Cube) -> Iterator[str]:
+    """That the bands may lie along the first axis, where nothing says which it is."""
+    is_array = cube.format == ARRAY
+    if not is_array and not assumes_bands_last(cube.assumptions):
+        return
+    if not may_be_bands_first(cube.shape):
+        return
+    height, width, bands = cube.shape
+    what = (
+        f"{cube.path} is {height} x {width} x {bands}: {bands} bands are assumed along its "
+        f"last axis, and may be {height} along its first"
+    )
+    fix = "if so, write axes: CHW in a run file, or save it as rows x columns x bands"
+    if is_array:
+        fix = "if so, pass it as rows x columns x bands: numpy.moveaxis(cube, 0, -1)"
+    yield str(DataError(what, fix=fix))
+
+
+def _notes_on_no_data(cube: Cube) -> Iterator[str]:
+    """That no pixel can hold the value that stands for no data."""
+    if cube.ignore_value is None or can_hold(cube.dtype, cube.ignore_value):
+        return
+    value = f"{cube.ignore_value:.10g}"
+    what = f'{cube.path} states {value} as "no data", which {cube.dtype.name} cannot hold'
+    fix = "correct it in the file; until then such pixels count, with whatever value they have"
+    yield str(DataError(what, fix=fix))
 
 
 def warn_once(source: object, cube: Cube) -> None:

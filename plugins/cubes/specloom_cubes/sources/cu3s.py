@@ -32,6 +32,7 @@ from specloom_cubes.sources.cu3s_sessions import (
     list_sessions,
     masks_of_session,
     no_session,
+    unused_annotations,
 )
 from specloom_cubes.sources.description import (
     ClassCounts,
@@ -414,6 +415,8 @@ class SingleCu3sDataModule(TicketedSource):
                 fix="write num_workers: 0",
             )
             texts.append(str(error))
+        if self.cu3s_file_path is None and self.annotation_json_path is None:
+            texts += unused_annotations(list_sessions(self._root()))
         both = sorted({*(self.val_ids or [])} & {*(self.test_ids or [])})
         if both:
             error = ConfigError(

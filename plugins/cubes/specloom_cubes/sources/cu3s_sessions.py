@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -130,6 +130,20 @@ def masks_of_session(
         return {}
     _check_owner(pictures[0], session, count)
     return {(session, 0): MaskOfMeasurement(pictures[0], None)}
+
+
+def unused_annotations(sessions: Iterable[Path]) -> list[str]:
+    """A text for each COCO file beside sessions that has the name of none of them."""
+    sessions = list(sessions)
+    own = {session.with_suffix(coco.SUFFIX) for session in sessions}
+    texts = []
+    for folder in dict.fromkeys(session.parent for session in sessions):
+        for path in sorted(folder.glob(f"*{coco.SUFFIX}")):
+            if path not in own and coco.is_coco(path):
+                what = f"{path} is no mask: it has the name of no session beside it"
+                fix = "give each session a COCO file of its name, or remove the file"
+                texts.append(str(DataError(what, fix=fix)))
+    return texts
 
 
 def check_numbers(

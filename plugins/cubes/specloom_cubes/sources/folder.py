@@ -660,8 +660,6 @@ class Folder(LargeImageSource):
 
     def _validity_arrays(self, cube: Cube) -> ValidityArrays:
         """The arrays of a cube's own file that say which pixels are valid."""
-        if not self.find_mask:
-            return ValidityArrays()
         return validity_arrays_of(cube, self.mask_variable)
 
     def _valid_source(self, cube: Cube) -> str:
@@ -754,9 +752,7 @@ def _check_unchanged(cube: Cube, before: Sequence[int]) -> None:
 
 def _read_valid(cube: Cube, ticket: Ticket) -> NDArray[np.bool_]:
     """Which pixels (H, W) of the cube of a ticket are valid, True where no file says anything."""
-    arrays = ValidityArrays()
-    if ticket["find_mask"]:
-        arrays = validity_arrays_of(cube.with_masks, ticket["mask_variable"])
+    arrays = validity_arrays_of(cube.with_masks, ticket["mask_variable"])
     valid = valid_pixels(cube.with_masks, arrays)
     if valid is None:
         counts = np.ones(cube.shape[:2], bool)

@@ -391,6 +391,9 @@ class Scene(LargeImageSource):
         elif self.valid_variable is not None:
             stated = own_mask(cube, self.valid_variable, parameter="valid_variable")
         valid = valid_pixels(cube, self.validity_arrays())
+        if stated is not None and not (stated > 0).any():
+            what = f"{self.valid or self.valid_variable} excludes every pixel: it is 0 everywhere"
+            raise DataError(what, fix="check it: it is not 0 for the pixels that count")
         if stated is None:
             return None if valid is None else valid(ALL, ALL)
         if valid is None:
@@ -400,7 +403,7 @@ class Scene(LargeImageSource):
     def validity_arrays(self) -> ValidityArrays:
         """The arrays of its own file that say which pixels are valid, where the user names none."""
         is_named = self.valid is not None or self.valid_variable is not None
-        if is_named or not self.find_mask:
+        if is_named:
             return ValidityArrays()
         return validity_arrays_of(self.opened().with_masks, self.mask_variable)
 

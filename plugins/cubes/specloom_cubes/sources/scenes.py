@@ -20,6 +20,7 @@ from specloom_cubes.sources.description import (
 from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.sources.scene import Scene
 from specloom_cubes.sources.windows import LargeImageSource
+from specloom_cubes.valid_files import check_pattern, read_options
 
 if TYPE_CHECKING:
     from specloom import ImageWindows
@@ -45,9 +46,10 @@ class Scenes(LargeImageSource):
         calibration: Raw counts to reflectance, as of ``Folder``.
         bands: Which bands, and on which grid, as of ``Folder``.
         binning: Rows and columns that become one pixel, as of ``Folder``.
+        valid: The pattern of the files that say which pixels count, as of ``Folder``.
 
     Raises:
-        ConfigError: There is no scene, or another number of masks.
+        ConfigError: There is no scene, another number of masks, or one file of valid pixels.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
@@ -64,6 +66,7 @@ class Scenes(LargeImageSource):
         calibration: RawCalibration | None = None,
         bands: WantedBands | None = None,
         binning: tuple[int, int] | None = None,
+        valid: str | None = None,
     ) -> None:
         self.cubes = cubes
         self.masks = masks
@@ -73,19 +76,21 @@ class Scenes(LargeImageSource):
         self.calibration = calibration
         self.bands = bands
         self.binning = binning
+        self.valid = valid
         self._made: list[Scene] = []
 
     def scenes(self) -> list[Scene]:
         """The scenes.
 
         Raises:
-            ConfigError: There is none, or another number of masks.
+            ConfigError: There is none, another number of masks, or one file of valid pixels.
         """
         if self._made:
             return self._made
         if not self.cubes:
             raise ConfigError(f"{LABEL}: cubes is empty", fix="name one file at least")
         self._reading()  # so that a wrong scale is an error before anything is opened
+        check_pattern(self.valid, LABEL)
         masks: Sequence[str | None] = [None] * len(self.cubes)
         if self.masks is not None:
             masks = self.masks
@@ -100,6 +105,7 @@ class Scenes(LargeImageSource):
                 self.variable,
                 wavelengths=self.wavelengths,
                 find_mask=False,
+                valid=self.valid,
                 scale=self.scale,
                 calibration=self.calibration,
                 bands=self.bands,
@@ -134,8 +140,8 @@ class Scenes(LargeImageSource):
         return list(dict.fromkeys(found))
 
     def read_options(self) -> Mapping[str, Any]:
-        """The scale and the processing, which predictions with a fitted pipeline need too."""
-        return {"scale": self.scale, **self._reading().processing()}
+        """The scale, the valid pixels and the processing, which predictions need too."""
+        return {**read_options(self.scale, self.valid, None), **self._reading().processing()}
 
     def _reading(self) -> Reading:
         return Reading(
