@@ -17,6 +17,8 @@ NATIVE_TYPES = (torch.float32, torch.float64)
 # Values at a time, so that excluding rows needs little memory.
 BLOCK_VALUES = 1 << 20
 GPU_BLOCK_VALUES = 1 << 22
+# Kernels need no memory for excluded rows; each call reads 16 MB, beside which it takes no time.
+NATIVE_BLOCK_VALUES = 1 << 22
 # Columns are compared with this many rows side by side, and so many of those in turn: narrow rows
 # would leave most of a vector register idle, and long columns leave the cache.
 ABREAST = 256
@@ -76,9 +78,8 @@ class RunningExtremes:
         """
         rows = rows.detach()
         size, columns = rows.shape
-        parts = _parts(size, columns, rows.device)
         if not self._may_wait:
-            for part in parts:
+            for part in _parts(size, columns, GPU_BLOCK_VALUES):
                 self._add_without_waiting(rows[part], None if keep is None else keep[part])
             return
         if keep is not None and bool(keep.all()):
@@ -86,6 +87,7 @@ class RunningExtremes:
         kernels = None
         if rows.dtype in NATIVE_TYPES:
             kernels = native_kernels(rows.device)
+        parts = _parts(size, columns, BLOCK_VALUES if kernels is None else NATIVE_BLOCK_VALUES)
 
         def extremes_of(number: int, _: None) -> Extremes | None:
             part = parts[number]
@@ -166,9 +168,8 @@ class RunningExtremes:
         self._left_out = self._left_out + left_out
 
 
-def _parts(count: int, columns: int, device: torch.device) -> list[slice]:
-    """The rows to take at a time: on a GPU as many as memory for excluded rows allows."""
-    values = BLOCK_VALUES if device.type == "cpu" else GPU_BLOCK_VALUES
+def _parts(count: int, columns: int, values: int) -> list[slice]:
+    """The rows to take at a time, of about so many values."""
     side_by_side = ABREAST * DEEP
     step = max(values // columns // side_by_side, 1) * side_by_side
     return [slice(start, start + step) for start in range(0, count, step)]

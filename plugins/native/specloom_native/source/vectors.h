@@ -69,6 +69,15 @@ INLINE void fetch(const void *from, int64_t size)
         __builtin_prefetch((const char *)from + byte);
 }
 
+/* Begin to read what follows some pages behind some bytes of a long array, whether it is there or
+ * not: by itself the processor stops at the end of each page.
+ */
+INLINE void fetch_later(const void *from, int64_t size)
+{
+    enum { LATER = 8192 };
+    fetch((const void *)((uintptr_t)from + LATER), size);
+}
+
 /* Begin to read some of them, of which each of `parts` steps has its share. */
 INLINE void read_ahead(upcoming rows, int64_t part, int64_t parts)
 {
