@@ -17,8 +17,8 @@ NATIVE_TYPES = (torch.float32, torch.float64)
 # Values at a time, so that excluding rows needs little memory.
 BLOCK_VALUES = 1 << 20
 GPU_BLOCK_VALUES = 1 << 22
-# Kernels need no memory for excluded rows; each call reads 16 MB, beside which it takes no time.
-NATIVE_BLOCK_VALUES = 1 << 22
+# Kernels need no memory for excluded rows; what calls take is little beside reading 32 MB.
+NATIVE_BLOCK_VALUES = 1 << 23
 # Columns are compared with this many rows side by side, and so many of those in turn: narrow rows
 # would leave most of a vector register idle, and long columns leave the cache.
 ABREAST = 256
@@ -97,13 +97,10 @@ class RunningExtremes:
             return self._native_extremes(kernels, rows[part], mask)
 
         before = self._count
-        results = map_blocks(extremes_of, len(parts), no_memory)
-        found = [result for result in results if result is not None]
-        if found:
-            low = torch.stack([each.low for each in found]).amin(0)
-            high = torch.stack([each.high for each in found]).amax(0)
-            self._combine(low, high, sum(each.size for each in found))
-        self._left_out = self._left_out + len(rows) - (self._count - before)
+        for found in map_blocks(extremes_of, len(parts), no_memory):
+            if found is not None:
+                self._combine(*found)
+        self._left_out = self._left_out + size - (self._count - before)
 
     def _add_without_waiting(self, rows: Tensor, keep: Tensor | None) -> None:
         """Add the usable ones of some rows, without a result that the host would wait for."""
