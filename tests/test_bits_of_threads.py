@@ -17,6 +17,7 @@ PLUGINS = Plugins()
 PARTS = {
     "specloom_statistics.blocks.PART_VALUES": 1 << 14,
     "specloom_statistics.extremes.BLOCK_VALUES": 1 << 14,
+    "specloom_statistics.extremes.NATIVE_BLOCK_VALUES": 1 << 14,
     "specloom_normalize.scaling.BLOCK": 1 << 12,
     "specloom_rx.blocks.PART_VALUES": 1 << 14,
     "specloom_rx.blocks.CPU_BLOCK": 1 << 14,

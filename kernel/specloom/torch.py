@@ -65,6 +65,13 @@ class TorchNode(Ported, nn.Module):
     generator: torch.Generator | None = None
     """The source of random numbers, seeded by the run; None gives torch's own."""
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, as ``nn.Module`` does, which looks for tensors and modules first."""
+        if name in self.__dict__ and not isinstance(value, (Tensor, nn.Module)):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @property
     def label(self) -> str:
         """The node's name in its graph, with its class."""

@@ -10,7 +10,7 @@ from saved_toys import fitted, graph, plugins, save
 from specloom import NodeError
 from specloom.execution import saved_pipeline
 from specloom.execution.plan import Plan
-from specloom.torch import TorchRuntime
+from specloom.torch import TorchNode, TorchRuntime
 
 
 @pytest.fixture
@@ -82,3 +82,21 @@ def test_stages_are_saved(tmp_path):
     save(tmp_path / "p.yaml", made)
     loaded = saved_pipeline.load(tmp_path / "p.yaml", plugins())[0]
     assert loaded.stages["table"] == ("val", "predict")
+
+
+def test_attributes_of_a_torch_node_are_registered_as_those_of_a_module():
+    made = TorchNode()
+    made.count = 1
+    made.count = 2
+    assert made.count == 2
+    made.weight = 3
+    made.weight = torch.nn.Parameter(torch.ones(2))
+    assert list(dict(made.named_parameters())) == ["weight"]
+    with pytest.raises(TypeError, match="weight"):
+        made.weight = 4
+    made.inner = 5
+    made.inner = torch.nn.Linear(2, 2)
+    assert list(dict(made.named_children())) == ["inner"]
+    made.register_buffer("mean", torch.zeros(2))
+    made.mean = torch.ones(2)
+    assert made.state_dict()["mean"].tolist() == [1, 1]

@@ -57,11 +57,15 @@ class ClassSample:
         usable = None if keep is None else keep.cpu()
         generator = torch.Generator().manual_seed(seed_of(image))
         keys = torch.rand(len(image), generator=generator, dtype=torch.float64)
-        for label, members in enumerate((~labels, labels)):
+
+        def draw(label: int, _: None) -> None:
+            members = labels if label else ~labels
             if usable is not None:
                 members = members & usable
             for places in self._candidates(members, keys, self._samples[label]):
                 self._draw(label, image, keys, places)
+
+        map_blocks(draw, len(self._samples), no_memory)
 
     def _candidates(self, members: Tensor, keys: Tensor, sample: SmallestKeys) -> Iterator[Tensor]:
         """The places of pixels that may be drawn, in parts; first those with the smallest keys.

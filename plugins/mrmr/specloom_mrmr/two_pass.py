@@ -11,6 +11,7 @@ from specloom import DataError, NodeError
 from specloom_mrmr.class_statistics import ClassStatistics
 from specloom_mrmr.counts import Cuts, cuts_of
 from specloom_mrmr.sample import ClassSample, check_classes
+from specloom_statistics import image_masks
 
 CUTS = 16384
 """Of the fine histograms: the bound on the AUC is then at most 1e-4."""
@@ -94,12 +95,10 @@ class TwoPassStatistics:
             keep = None if valid is None else valid.reshape(-1)
             self.classes.update(cube.reshape(-1, bands), mask.reshape(-1), keep)
             return
-        if valid is None:
-            valid = torch.ones_like(mask)
-        pixels = torch.stack([(~valid).sum(), (valid & ~mask).sum(), (valid & mask).sum()])
-        self._pixels = self._pixels + pixels.cpu()
-        for image, labels, keep in zip(cube, mask, valid, strict=True):
-            self._sample.update(image.reshape(-1, bands), labels.reshape(-1), keep.reshape(-1))
+        self._pixels = self._pixels + _class_counts(mask, valid).cpu()
+        keeps = image_masks(valid, len(cube))
+        for image, labels, keep in zip(cube, mask, keeps, strict=True):
+            self._sample.update(image.reshape(-1, bands), labels.reshape(-1), keep)
 
     def state(self) -> dict[str, Tensor]:
         """The statistics of this pass so far."""
@@ -139,6 +138,14 @@ class TwoPassStatistics:
         if self.limit_quantiles is not None:
             self._limits = sample.quantiles(self.limit_quantiles).to(self.device)
         return True
+
+
+def _class_counts(mask: Tensor, valid: Tensor | None) -> Tensor:
+    """How many pixels are not valid, and how many are of class 0 and of class 1, (3,)."""
+    if valid is None:
+        positive = mask.sum()
+        return torch.stack([torch.zeros_like(positive), mask.numel() - positive, positive])
+    return torch.stack([(~valid).sum(), (valid & ~mask).sum(), (valid & mask).sum()])
 
 
 def combine_masks(valid: Tensor | None, labelled: Tensor | None) -> Tensor | None:

@@ -14,6 +14,8 @@ MODULES = {
     "MOST_COMPONENTS": "specloom_native.projection",
     "Projection": "specloom_native.projection",
     "RowMap": "specloom_native.sums",
+    "RowSums": "specloom_native.sums",
+    "background": "specloom_native.whitening",
     "engine": "specloom_native.loading",
     "extremes": "specloom_native.sums",
     "first_median": "specloom_native.sums",
@@ -38,6 +40,8 @@ __all__ = [
     "Limits",
     "Projection",
     "RowMap",
+    "RowSums",
+    "background",
     "engine",
     "extremes",
     "first_median",
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
     from specloom_native.sums import (
         Limits,
         RowMap,
+        RowSums,
         extremes,
         first_median,
         mean_and_scatter,
@@ -70,7 +75,7 @@ if TYPE_CHECKING:
         variances,
     )
     from specloom_native.weighted import weighted_products
-    from specloom_native.whitening import whiten
+    from specloom_native.whitening import background, whiten
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.

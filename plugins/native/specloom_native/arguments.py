@@ -88,6 +88,14 @@ def as_vector(values: Tensor, size: int, dtype: torch.dtype, name: str) -> Tenso
     return values.contiguous()
 
 
+def check_products(products: Tensor) -> None:
+    """Raise ValueError unless these are sums of products, float64 (C + 1, C + 1) in one piece."""
+    is_whole = products.is_contiguous() and products.is_cpu and products.dtype == torch.float64
+    size = products.shape[-1]
+    if not is_whole or products.shape != (size, size):
+        raise ValueError(f"products is {products.dtype} {tuple(products.shape)}")
+
+
 def address(values: Tensor | None) -> int | None:
     """Where a tensor lies; None for a null pointer."""
     return None if values is None else values.data_ptr()

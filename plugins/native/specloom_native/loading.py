@@ -46,22 +46,28 @@ class Library:
         self._handle = handle
         self._wide = wide
         self._base = base
-        self._functions: dict[str, Any] = {}
+        self._products: dict[str, Any] = {}
+        self._sums: dict[str, Any] = {}
 
     def products(self, name: str) -> Any:
         """A function of products.c, by its name without the instruction set."""
-        return self._function(f"{name}_{self._wide}")
+        function = self._products.get(name)
+        if function is None:
+            function = self._find(f"{name}_{self._wide}")
+            self._products[name] = function
+        return function
 
     def sums(self, name: str) -> Any:
         """A function of sums.c or exact.c, by its name without the instruction set."""
-        return self._function(f"{name}_{self._base}")
-
-    def _function(self, name: str) -> Any:
-        function = self._functions.get(name)
+        function = self._sums.get(name)
         if function is None:
-            function = getattr(self._handle, name)
-            function.restype = ctypes.c_int64
-            self._functions[name] = function
+            function = self._find(f"{name}_{self._base}")
+            self._sums[name] = function
+        return function
+
+    def _find(self, name: str) -> Any:
+        function = getattr(self._handle, name)
+        function.restype = ctypes.c_int64
         return function
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from ctypes import c_double, c_int64, c_void_p
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from specloom_native.arguments import (
     as_flags,
     as_rows,
     as_vector,
+    check_products,
     is_taken_as_it_is,
     library,
 )
@@ -51,6 +51,107 @@ class Products(NamedTuple):
     """How many rows were added."""
 
 
+class Squares(NamedTuple):
+    """Sums of shifted rows and of their squares, in float64."""
+
+    sums: Tensor
+    """(C,)."""
+    squares: Tensor
+    """(C,)."""
+    used: int
+    """How many rows were added."""
+
+
+class RowSums:
+    """Sums over the rows that are finite in every band and selected.
+
+    Args:
+        rows: Of any real type, (N, C).
+        keep: The rows to use, bool (N,); None for all.
+        row_map: The map of the rows.
+        limits: What values are limited to, without a map.
+
+    Raises:
+        ValueError: Shapes do not fit, or there are both a map and limits.
+    """
+
+    def __init__(
+        self,
+        rows: Tensor,
+        *,
+        keep: Tensor | None = None,
+        row_map: RowMap | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        taken = as_rows(rows)
+        pointer, self.count, stride, self.bands = taken.arguments
+        flags = as_flags(keep, self.count, "keep")
+        scale, offset = _doubles(row_map, self.bands)
+        low, high = _limits(limits, row_map, taken)
+        self._type_name = taken.type_name
+        self._library = library()
+        options = [flags, scale, offset, low, high]
+        # What the addresses below lead to.
+        self._tensors = [taken.values, *options]
+        self._arguments = [
+            c_void_p(pointer),
+            c_int64(self.count),
+            c_int64(stride),
+            c_int64(self.bands),
+            *[c_void_p(address(option)) for option in options],
+        ]
+
+    def moments(self, shift: Tensor) -> Products:
+        """The products of rows less the ``shift``, (C,).
+
+        Raises:
+            ValueError: Its shape does not fit.
+        """
+        origin = as_vector(shift, self.bands, torch.float64, "shift")
+        products = self._library.products
+        width = products("moments_width")(c_int64(self.bands))
+        sums = torch.empty(width, width, dtype=torch.float64)
+        work = torch.empty(products("moments_work")(c_int64(self.bands)), dtype=torch.float64)
+        used = products(f"moments_{self._type_name}")(
+            *self._arguments,
+            c_void_p(origin.data_ptr()),
+            c_void_p(sums.data_ptr()),
+            c_void_p(work.data_ptr()),
+        )
+        size = self.bands + 1
+        return Products(sums[:size, :size], used)
+
+    def first_median(self) -> Tensor | None:
+        """The lower median of each band, float64 (C,), of the first rows; None without a row.
+
+        At most 128 rows are used, of the first block of 1024 that has one.
+        """
+        sums = self._library.sums
+        medians = torch.empty(self.bands, dtype=torch.float64)
+        work = torch.empty(sums("median_work")(c_int64(self.bands)), dtype=torch.float64)
+        used = sums(f"median_{self._type_name}")(
+            *self._arguments, c_void_p(medians.data_ptr()), c_void_p(work.data_ptr())
+        )
+        return medians if used else None
+
+    def variances(self, shift: Tensor) -> Squares:
+        """The sums and squares of rows less the ``shift``, (C,).
+
+        Raises:
+            ValueError: Its shape does not fit.
+        """
+        origin = as_vector(shift, self.bands, torch.float64, "shift")
+        sums, squares, work = torch.empty(3, self.bands, dtype=torch.float64)
+        used = self._library.sums(f"variances_{self._type_name}")(
+            *self._arguments,
+            c_void_p(origin.data_ptr()),
+            c_void_p(sums.data_ptr()),
+            c_void_p(squares.data_ptr()),
+            c_void_p(work.data_ptr()),
+        )
+        return Squares(sums, squares, used)
+
+
 def moments(
     rows: Tensor,
     shift: Tensor,
@@ -59,31 +160,12 @@ def moments(
     row_map: RowMap | None = None,
     limits: Limits | None = None,
 ) -> Products:
-    """The products of rows that are finite in every band.
-
-    Args:
-        rows: Of any real type, (N, C).
-        shift: What is subtracted, (C,).
-        keep: The rows to use, bool (N,); None for all.
-        row_map: The map of the rows.
-        limits: What values are limited to, without a map.
+    """The products of rows less the ``shift``, (C,); other arguments are those of ``RowSums``.
 
     Raises:
         ValueError: Shapes do not fit, or there are both a map and limits.
     """
-    taken = as_rows(rows)
-    bands = taken.values.shape[1]
-    prepared = _prepare(taken, shift, keep, row_map, limits)
-    kernels = library()
-    width = kernels.products("moments_width")(c_int64(bands))
-    sums = torch.empty(width, width, dtype=torch.float64)
-    work = torch.empty(kernels.products("moments_work")(c_int64(bands)), dtype=torch.float64)
-    used = kernels.products(f"moments_{taken.type_name}")(
-        *_pointers(taken, prepared),
-        c_void_p(sums.data_ptr()),
-        c_void_p(work.data_ptr()),
-    )
-    return Products(sums[: bands + 1, : bands + 1], used)
+    return RowSums(rows, keep=keep, row_map=row_map, limits=limits).moments(shift)
 
 
 def first_median(
@@ -93,40 +175,23 @@ def first_median(
     row_map: RowMap | None = None,
     limits: Limits | None = None,
 ) -> Tensor | None:
-    """The lower median of each band, float64 (C,), of the first rows that are finite.
-
-    At most 128 rows are used, of the first block of 1024 that has one; without any it is None.
-    Arguments are those of ``moments``.
+    """``RowSums.first_median`` of rows; arguments are those of ``RowSums``.
 
     Raises:
         ValueError: Shapes do not fit, or there are both a map and limits.
     """
     if is_taken_as_it_is(rows):
-        return _first_median(rows, keep, row_map, limits)
+        return RowSums(rows, keep=keep, row_map=row_map, limits=limits).first_median()
     # Only the blocks that are looked at are copied, and not a whole image.
     flags = as_flags(keep, len(rows), "keep")
     for start in range(0, max(len(rows), 1), MEDIAN_BLOCK):
         block = slice(start, start + MEDIAN_BLOCK)
         block_flags = None if flags is None else flags[block]
-        found = _first_median(rows[block], block_flags, row_map, limits)
+        sums = RowSums(rows[block], keep=block_flags, row_map=row_map, limits=limits)
+        found = sums.first_median()
         if found is not None:
             return found
     return None
-
-
-def _first_median(
-    rows: Tensor, keep: Tensor | None, row_map: RowMap | None, limits: Limits | None
-) -> Tensor | None:
-    taken = as_rows(rows)
-    bands = taken.values.shape[1]
-    medians = torch.empty(bands, dtype=torch.float64)
-    *prepared, _ = _prepare(taken, medians, keep, row_map, limits)
-    kernels = library()
-    work = torch.empty(kernels.sums("median_work")(c_int64(bands)), dtype=torch.float64)
-    used = kernels.sums(f"median_{taken.type_name}")(
-        *_pointers(taken, [*prepared, medians]), c_void_p(work.data_ptr())
-    )
-    return medians if used else None
 
 
 def mean_and_scatter(products: Tensor, shift: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -140,10 +205,8 @@ def mean_and_scatter(products: Tensor, shift: Tensor, count: int) -> tuple[Tenso
     Raises:
         ValueError: Shapes or types do not fit.
     """
+    check_products(products)
     bands = products.shape[-1] - 1
-    is_whole = products.is_contiguous() and products.is_cpu and products.dtype == torch.float64
-    if not is_whole or products.shape != (bands + 1, bands + 1):
-        raise ValueError(f"products is {products.dtype} {tuple(products.shape)}")
     origin = as_vector(shift, bands, torch.float64, "shift")
     mean = torch.empty(bands, dtype=torch.float64)
     scatter = torch.empty(bands, bands, dtype=torch.float64)
@@ -158,17 +221,6 @@ def mean_and_scatter(products: Tensor, shift: Tensor, count: int) -> tuple[Tenso
     return mean, scatter
 
 
-class Squares(NamedTuple):
-    """Sums of shifted rows and of their squares, in float64."""
-
-    sums: Tensor
-    """(C,)."""
-    squares: Tensor
-    """(C,)."""
-    used: int
-    """How many rows were added."""
-
-
 def variances(
     rows: Tensor,
     shift: Tensor,
@@ -177,50 +229,12 @@ def variances(
     row_map: RowMap | None = None,
     limits: Limits | None = None,
 ) -> Squares:
-    """The sums and squares of rows that are finite in every band; arguments as of ``moments``.
-
-    Raises:
-        ValueError: Shapes do not fit.
-    """
-    taken = as_rows(rows)
-    bands = taken.values.shape[1]
-    prepared = _prepare(taken, shift, keep, row_map, limits)
-    sums, squares, work = torch.empty(3, bands, dtype=torch.float64)
-    used = library().sums(f"variances_{taken.type_name}")(
-        *_pointers(taken, prepared),
-        c_void_p(sums.data_ptr()),
-        c_void_p(squares.data_ptr()),
-        c_void_p(work.data_ptr()),
-    )
-    return Squares(sums, squares, used)
-
-
-def _prepare(
-    rows: Rows,
-    shift: Tensor,
-    keep: Tensor | None,
-    row_map: RowMap | None,
-    limits: Limits | None,
-) -> tuple[Tensor | None, ...]:
-    """Flags, scale, offset, low, high and shift as kernels take them, in this order.
-
-    The caller holds them until the kernel has ended.
+    """The sums and squares of rows less the ``shift``, (C,); other arguments: those of ``RowSums``.
 
     Raises:
         ValueError: Shapes do not fit, or there are both a map and limits.
     """
-    count, bands = rows.values.shape
-    flags = as_flags(keep, count, "keep")
-    low, high = _limits(limits, row_map, rows)
-    origin = as_vector(shift, bands, torch.float64, "shift")
-    return (flags, *_doubles(row_map, bands), low, high, origin)
-
-
-def _pointers(rows: Rows, prepared: Sequence[Tensor | None]) -> list[c_int64 | c_void_p]:
-    """Rows, and what was prepared for them, as arguments of a kernel."""
-    pointer, count, stride, bands = rows.arguments
-    sizes = [c_int64(count), c_int64(stride), c_int64(bands)]
-    return [c_void_p(pointer), *sizes, *(c_void_p(address(one)) for one in prepared)]
+    return RowSums(rows, keep=keep, row_map=row_map, limits=limits).variances(shift)
 
 
 def _limits(

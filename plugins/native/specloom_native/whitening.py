@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ctypes import c_double, c_int64, c_void_p
+from ctypes import byref, c_double, c_int64, c_void_p
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from specloom_native.arguments import as_flags, library
+from specloom_native.arguments import as_flags, as_vector, check_products, library
 
 
 class Whitening(NamedTuple):
@@ -74,3 +74,82 @@ def whiten(
     if rank == int(bands.sum()):
         full = whitening.view(size, size)
     return Whitening(matrix.view(size, size), factor, full, rank, smallest, largest)
+
+
+class Background(NamedTuple):
+    """What the scores of a background follow from, in float64."""
+
+    mean: Tensor
+    """(C,)."""
+    covariance: Tensor
+    """(C, C)."""
+    varying: Tensor
+    """The bands that vary, bool (C,)."""
+    whitening: Whitening | None
+    """That of the bands that vary; None where it is not finite."""
+    eigenvalues: Tensor
+    """The smallest and the largest supported one, then the smallest without shrinkage, (3,)."""
+
+
+def background(
+    products: Tensor,
+    shift: Tensor,
+    count: int,
+    *,
+    constant: float,
+    eps: float,
+    shrinkage: float,
+    tolerance: float,
+) -> Background:
+    """Mean and covariance from the sums of products of shifted rows, and the whitening of these.
+
+    Args:
+        products: The ``sums`` of ``Products``, float64 (C + 1, C + 1) in one piece.
+        shift: What was subtracted from each row, (C,).
+        count: How many rows were added.
+        constant: A band varies if its standard deviation, over its mean, is above this.
+        eps: As of ``whiten``.
+        shrinkage: As of ``whiten``.
+        tolerance: As of ``whiten``.
+
+    Raises:
+        ValueError: Shapes or types do not fit.
+    """
+    bands = products.shape[-1] - 1
+    check_products(products)
+    origin = as_vector(shift, bands, torch.float64, "shift")
+    mean = torch.empty(bands, dtype=torch.float64)
+    covariance = torch.empty(bands, bands, dtype=torch.float64)
+    matrix = torch.empty(bands, bands, dtype=torch.float64)
+    whitening = torch.empty(bands, bands, dtype=torch.float64)
+    factor = torch.empty(bands, dtype=torch.float64)
+    eigenvalues = torch.empty(3, dtype=torch.float64)
+    varying = torch.empty(bands, dtype=torch.bool)
+    varying_count = c_int64()
+    sums = library().sums
+    work = torch.empty(sums("background_work")(c_int64(bands)), dtype=torch.float64)
+    rank = sums("background")(
+        c_void_p(products.data_ptr()),
+        c_int64(bands),
+        c_void_p(origin.data_ptr()),
+        c_double(count),
+        c_double(constant),
+        c_double(eps),
+        c_double(shrinkage),
+        c_double(tolerance),
+        c_void_p(mean.data_ptr()),
+        c_void_p(covariance.data_ptr()),
+        c_void_p(varying.data_ptr()),
+        byref(varying_count),
+        c_void_p(matrix.data_ptr()),
+        c_void_p(factor.data_ptr()),
+        c_void_p(whitening.data_ptr()),
+        c_void_p(eigenvalues.data_ptr()),
+        c_void_p(work.data_ptr()),
+    )
+    if rank < 0:
+        return Background(mean, covariance, varying, None, eigenvalues)
+    smallest, largest, _ = eigenvalues.tolist()
+    full = whitening if rank == varying_count.value else None
+    found = Whitening(matrix, factor, full, rank, smallest, largest)
+    return Background(mean, covariance, varying, found, eigenvalues)

@@ -17,6 +17,7 @@ from specloom_native import (
     Limits,
     Projection,
     RowMap,
+    background,
     extremes,
     first_median,
     loading,
@@ -142,7 +143,14 @@ def check_analysis(random, found, shift):
     assert torch.equal(scatter, scatter.T) or bool(scatter.isnan().any())
     used = torch.from_numpy(random.random(bands) < 0.9)
     used &= scatter.diagonal() > 0
-    analysis = whiten(scatter / count, used, 1e-6, float(random.choice([0, 0.01])), 1e-12)
+    shrinkage = float(random.choice([0, 0.01]))
+    whole = background(
+        sums, shift, count, constant=1e-14, eps=1e-6, shrinkage=shrinkage, tolerance=1e-12
+    )
+    assert torch.equal(whole.mean.nan_to_num(0), mean.nan_to_num(0))
+    if whole.whitening is not None:
+        assert 0 <= whole.whitening.rank <= int(whole.varying.sum())
+    analysis = whiten(scatter / count, used, 1e-6, shrinkage, 1e-12)
     if analysis is not None:
         assert 0 <= analysis.rank <= int(used.sum())
         assert analysis.smallest <= analysis.largest

@@ -10,6 +10,8 @@ from specloom_native import (
     Limits,
     Projection,
     RowMap,
+    RowSums,
+    background,
     engine,
     extremes,
     first_median,
@@ -587,6 +589,60 @@ def test_a_matrix_without_whitening_gives_none(value):
     assert whiten(covariance, used, 0.0, 0.0, 1e-12) is None
 
 
+@pytest.mark.parametrize("shrinkage", [0.0, 0.01])
+@pytest.mark.parametrize("count", [1, 2, 3, 500])
+@pytest.mark.parametrize("bands", BANDS)
+def test_a_background_has_the_bits_of_its_parts(bands, count, shrinkage):
+    rows = rows_of(count, bands)
+    rows[:, bands // 2] = 2.5
+    shift = torch.full((bands,), 9.5, dtype=torch.float64)
+    products = moments(rows, shift).sums.contiguous()
+    found = background(
+        products, shift, count, constant=1e-14, eps=1e-6, shrinkage=shrinkage, tolerance=1e-12
+    )
+    mean, scatter = mean_and_scatter(products, shift, count)
+    covariance = scatter / max(count - 1, 1)
+    varying = covariance.diagonal() > (1e-14 * mean) ** 2
+    assert torch.equal(found.mean, mean)
+    assert torch.equal(found.covariance, covariance)
+    assert torch.equal(found.varying, varying)
+    expected = whiten(covariance, varying, 1e-6, shrinkage, 1e-12)
+    without_shrinkage = whiten(covariance, varying, 1e-6, 0.0, 1e-12)
+    assert found.whitening.rank == expected.rank
+    assert torch.equal(found.whitening.matrix, expected.matrix)
+    assert torch.equal(found.whitening.factor, expected.factor)
+    assert (found.whitening.whitening is None) == (expected.whitening is None)
+    if expected.whitening is not None:
+        assert torch.equal(found.whitening.whitening, expected.whitening)
+    eigenvalues = [expected.smallest, expected.largest, without_shrinkage.smallest]
+    assert found.eigenvalues.tolist() == eigenvalues
+
+
+def test_a_background_that_is_not_finite_has_no_whitening():
+    products = torch.eye(5, dtype=torch.float64)
+    products[-1] = 0
+    products[1, 1] = torch.inf
+    options = {"constant": 1e-14, "eps": 0.0, "shrinkage": 0.0, "tolerance": 1e-12}
+    found = background(products, torch.zeros(4), 9, **options)
+    assert found.whitening is None
+    assert found.varying.all()
+    assert found.covariance[1, 1] == torch.inf
+
+
+def test_rows_that_are_prepared_once_have_the_sums_of_each_kernel():
+    rows = rows_of(300, 9)
+    rows[7, 3] = torch.nan
+    keep = torch.from_numpy(np.random.default_rng(0).random(300) < 0.5)
+    shift = torch.zeros(9, dtype=torch.float64)
+    selected = RowSums(rows, keep=keep)
+    assert selected.count == 300
+    assert torch.equal(selected.first_median(), first_median(rows, keep=keep))
+    assert torch.equal(
+        selected.moments(shift).sums.triu(), moments(rows, shift, keep=keep).sums.triu()
+    )
+    assert torch.equal(selected.variances(shift).squares, variances(rows, shift, keep=keep).squares)
+
+
 def test_what_does_not_fit_is_an_error():
     rows = rows_of(10, 4)
     shift = torch.zeros(4)
@@ -602,6 +658,9 @@ def test_what_does_not_fit_is_an_error():
         lambda: mean_and_scatter(torch.zeros(5, 4).double(), shift, 10),
         lambda: mean_and_scatter(torch.zeros(5, 5), shift, 10),
         lambda: mean_and_scatter(torch.zeros(5, 5).double(), torch.zeros(3), 10),
+        lambda: background(
+            torch.zeros(5, 5), shift, 10, constant=0, eps=0, shrinkage=0, tolerance=0
+        ),
         lambda: value_range(rows[:, :2]),
         lambda: value_range(rows.int()),
         lambda: whiten(torch.eye(4), torch.ones(4, dtype=torch.bool), 0, 0, 0),

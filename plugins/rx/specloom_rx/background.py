@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from specloom_rx.whitening import Correlation, analyse_covariance
-from specloom_statistics import background_pixels, varying_bands, warn_of_few_pixels
+from specloom_rx.whitening import (
+    RANK_TOLERANCE,
+    Correlation,
+    scale_to_correlation,
+    spectrum,
+)
+from specloom_statistics import (
+    background_pixels,
+    native_kernels,
+    varying_bands,
+    warn_of_few_pixels,
+)
 
 if TYPE_CHECKING:
     from specloom_statistics import Moments
@@ -40,18 +50,36 @@ class Background(NamedTuple):
 
 def background_from(moments: Moments, eps: float, shrinkage: float) -> Background:
     """The background statistics that follow from the ``moments`` of its pixels."""
+    kernels = native_kernels(moments.device)
+    if kernels is not None and moments.has_shift:
+        found = moments.native_background(kernels, eps, shrinkage, RANK_TOLERANCE)
+        if found.whitening is not None:
+            return _of_kernel(found)
     mean, scatter = moments.mean_and_scatter()
     covariance = scatter / max(moments.count - 1, 1)
     bands = varying_bands(mean, covariance)
-    found = analyse_covariance(covariance, bands, eps, shrinkage)
-    smallest_without_shrinkage = found.smallest
+    correlation = scale_to_correlation(covariance, bands, eps, shrinkage)
+    rank, smallest, largest = spectrum(correlation.matrix, bands)
+    smallest_without_shrinkage = smallest
     if shrinkage != 0:
-        smallest_without_shrinkage = analyse_covariance(covariance, bands, eps, 0.0).smallest
-    extremes = [found.smallest, found.largest, smallest_without_shrinkage]
+        plain = scale_to_correlation(covariance, bands, eps, 0.0)
+        _, smallest_without_shrinkage, _ = spectrum(plain.matrix, bands)
+    extremes = [smallest, largest, smallest_without_shrinkage]
     eigenvalues = torch.tensor(extremes, dtype=torch.float64)
-    rank = torch.tensor(found.rank)
+    return Background(mean, covariance, bands, torch.tensor(rank), eigenvalues, correlation, None)
+
+
+def _of_kernel(found: Any) -> Background:
+    """The background statistics from a ``Background`` of specloom-native."""
+    whitening = found.whitening
     return Background(
-        mean, covariance, bands, rank, eigenvalues, found.correlation, found.whitening
+        mean=found.mean,
+        covariance=found.covariance,
+        bands_used=found.varying,
+        rank=torch.tensor(whitening.rank),
+        eigenvalues=found.eigenvalues,
+        correlation=Correlation(whitening.matrix, whitening.factor),
+        whitening=whitening.whitening,
     )
 
 
@@ -59,16 +87,16 @@ def warn_about_unsupported(
     node: str, background: Background, count: int, shrinkage: float = 0.0
 ) -> None:
     """Warn about constant bands, fewer directions than bands, and few pixels without shrinkage."""
-    bands = background.bands_used
+    varies = background.bands_used.tolist()
     rank = int(background.rank)
-    varying = int(bands.sum())
-    if varying < len(bands):
-        constant = (~bands).nonzero().flatten().tolist()
+    varying = sum(varies)
+    if varying < len(varies):
+        constant = [band for band, band_varies in enumerate(varies) if not band_varies]
         shown = ", ".join(map(str, constant[:SHOWN_BANDS]))
         if len(constant) > SHOWN_BANDS:
             shown += ", ..."
         text = (
-            f"{node}: {len(constant)} of {len(bands)} bands are constant over the {count} "
+            f"{node}: {len(constant)} of {len(varies)} bands are constant over the {count} "
             f"background pixels and are excluded from the scores: {shown}"
         )
         warnings.warn(text, UserWarning, stacklevel=2)

@@ -141,7 +141,8 @@ class RXGlobal(MomentsNode[Moments]):
 
     def fit_start(self, pass_: int) -> None:
         """Start with empty statistics."""
-        self.start_statistics(Moments(len(self.background_mean), self.background_mean.device))
+        mean = self.background_mean
+        self.start_statistics(Moments(mean.numel(), mean.device))
 
     def fit_update(
         self,
@@ -177,12 +178,13 @@ class RXGlobal(MomentsNode[Moments]):
         self.finish_fit(moments.count)
 
     def _set_background(self, background: Background) -> None:
-        self.background_mean.copy_(background.mean)
-        self.covariance.copy_(background.covariance)
-        self.bands_used.copy_(background.bands_used)
-        self.rank.copy_(background.rank)
-        self.eigenvalues.copy_(background.eigenvalues)
-        self.factor.copy_(torch.eye(len(self.factor)))
+        own = self.own_tensors()
+        own["background_mean"].copy_(background.mean)
+        own["covariance"].copy_(background.covariance)
+        own["bands_used"].copy_(background.bands_used)
+        own["rank"].copy_(background.rank)
+        own["eigenvalues"].copy_(background.eigenvalues)
+        torch.eye(own["factor"].shape[0], out=own["factor"])
         self._factor_is_trained = False
         self._derive_from_statistics(1.0)
         if self.cache_inverse:
@@ -191,7 +193,7 @@ class RXGlobal(MomentsNode[Moments]):
                 whitening = whiten_correlation(
                     background.correlation, background.bands_used, full_rank=self._full_rank
                 )
-            self.whitening.copy_(whitening)
+            own["whitening"].copy_(whitening)
 
     def update_derived(self) -> None:
         """Derive from the saved state what ``forward`` needs on the host."""
@@ -207,7 +209,9 @@ class RXGlobal(MomentsNode[Moments]):
         Args:
             growth: By how much a trained factor may raise the condition.
         """
-        variances = self.covariance.diagonal()[self.bands_used].tolist()
+        # As lists: torch takes longer to select a few numbers.
+        of_bands = zip(self.covariance.diagonal().tolist(), self.bands_used.tolist(), strict=True)
+        variances = [variance for variance, is_used in of_bands if is_used]
         # Where a band is below 1e-30 or above 1e30, its whitening does not fit into float32.
         if any(not 1e-60 <= variance <= 1e60 for variance in variances):
             growth = math.inf

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from specloom import ConfigError
-from specloom_statistics import native_kernels
 
 RANK_TOLERANCE = 1e-12
 """Directions whose eigenvalue, over the largest one, is not above this are not supported."""
@@ -117,34 +116,6 @@ def condition_growth(factor: Tensor) -> float:
         return math.inf
     values = torch.linalg.svdvals(factor)
     return float(values[0] / values[-1]) ** 2
-
-
-class Analysis(NamedTuple):
-    """What the scores of a background follow from."""
-
-    correlation: Correlation
-    rank: int
-    """How many directions are supported."""
-    smallest: float
-    """Their smallest eigenvalue."""
-    largest: float
-    whitening: Tensor | None
-    """That of all bands, where a kernel has computed it."""
-
-
-def analyse_covariance(covariance: Tensor, bands: Tensor, eps: float, shrinkage: float) -> Analysis:
-    """The regularised correlation matrix of a covariance (C, C), and its spectrum.
-
-    Arguments as of ``scale_to_correlation``.
-    """
-    kernels = native_kernels(covariance.device)
-    if kernels is not None:
-        found = kernels.whiten(covariance, bands, eps, shrinkage, RANK_TOLERANCE)
-        if found is not None:
-            correlation = Correlation(found.matrix, found.factor)
-            return Analysis(correlation, found.rank, found.smallest, found.largest, found.whitening)
-    correlation = scale_to_correlation(covariance, bands, eps, shrinkage)
-    return Analysis(correlation, *spectrum(correlation.matrix, bands), None)
 
 
 def spectrum(matrix: Tensor, bands: Tensor) -> tuple[int, float, float]:

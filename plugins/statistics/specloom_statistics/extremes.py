@@ -17,6 +17,8 @@ NATIVE_TYPES = (torch.float32, torch.float64)
 # Values at a time, so that excluding rows needs little memory.
 BLOCK_VALUES = 1 << 20
 GPU_BLOCK_VALUES = 1 << 22
+# Kernels need no memory for excluded rows; what calls take is little beside reading 32 MB.
+NATIVE_BLOCK_VALUES = 1 << 23
 # Columns are compared with this many rows side by side, and so many of those in turn: narrow rows
 # would leave most of a vector register idle, and long columns leave the cache.
 ABREAST = 256
@@ -76,9 +78,8 @@ class RunningExtremes:
         """
         rows = rows.detach()
         size, columns = rows.shape
-        parts = _parts(size, columns, rows.device)
         if not self._may_wait:
-            for part in parts:
+            for part in _parts(size, columns, GPU_BLOCK_VALUES):
                 self._add_without_waiting(rows[part], None if keep is None else keep[part])
             return
         if keep is not None and bool(keep.all()):
@@ -86,6 +87,7 @@ class RunningExtremes:
         kernels = None
         if rows.dtype in NATIVE_TYPES:
             kernels = native_kernels(rows.device)
+        parts = _parts(size, columns, BLOCK_VALUES if kernels is None else NATIVE_BLOCK_VALUES)
 
         def extremes_of(number: int, _: None) -> Extremes | None:
             part = parts[number]
@@ -95,13 +97,10 @@ class RunningExtremes:
             return self._native_extremes(kernels, rows[part], mask)
 
         before = self._count
-        results = map_blocks(extremes_of, len(parts), no_memory)
-        found = [result for result in results if result is not None]
-        if found:
-            low = torch.stack([each.low for each in found]).amin(0)
-            high = torch.stack([each.high for each in found]).amax(0)
-            self._combine(low, high, sum(each.size for each in found))
-        self._left_out = self._left_out + len(rows) - (self._count - before)
+        for found in map_blocks(extremes_of, len(parts), no_memory):
+            if found is not None:
+                self._combine(*found)
+        self._left_out = self._left_out + size - (self._count - before)
 
     def _add_without_waiting(self, rows: Tensor, keep: Tensor | None) -> None:
         """Add the usable ones of some rows, without a result that the host would wait for."""
@@ -166,9 +165,8 @@ class RunningExtremes:
         self._left_out = self._left_out + left_out
 
 
-def _parts(count: int, columns: int, device: torch.device) -> list[slice]:
-    """The rows to take at a time: on a GPU as many as memory for excluded rows allows."""
-    values = BLOCK_VALUES if device.type == "cpu" else GPU_BLOCK_VALUES
+def _parts(count: int, columns: int, values: int) -> list[slice]:
+    """The rows to take at a time, of about so many values."""
     side_by_side = ABREAST * DEEP
     step = max(values // columns // side_by_side, 1) * side_by_side
     return [slice(start, start + step) for start in range(0, count, step)]

@@ -47,10 +47,8 @@ class Moments(ShiftedSums):
         memory[:, -1] = 1
         return memory
 
-    def _sum_natively(
-        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
-    ) -> tuple[Any, ...]:
-        products: tuple[Any, ...] = kernels.moments(rows, self._shift, keep=mask, **options)
+    def _sum_natively(self, selected: Any) -> tuple[Any, ...]:
+        products: tuple[Any, ...] = selected.moments(self._shift)
         return products
 
     def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,6 +74,23 @@ class Moments(ShiftedSums):
         offset = total / self.count
         upper = (squares - torch.outer(total, offset)).triu()
         return self._shift + offset, upper + upper.triu(1).T
+
+    def native_background(
+        self, kernels: ModuleType, eps: float, shrinkage: float, tolerance: float
+    ) -> Any:
+        """The ``Background`` of specloom-native that follows; arguments as of its ``background``.
+
+        Before any row there is none.
+        """
+        return kernels.background(
+            self._products,
+            self._shift,
+            self.count,
+            constant=CONSTANT_TOLERANCE,
+            eps=eps,
+            shrinkage=shrinkage,
+            tolerance=tolerance,
+        )
 
     def moments(self) -> SampleMoments:
         """Size, mean and scatter so far; zeros before any row."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from specloom import LazyAffine, LazyLinear
-from specloom.torch import one_thread, reduce_blocks, usable_pixels
+from specloom.torch import no_memory, one_thread, reduce_blocks, usable_pixels
 from specloom_statistics.band_products import BandProduct
 from specloom_statistics.blocks import (
     NATIVE_PART_VALUES,
@@ -78,22 +78,12 @@ class _Loader:
     ) -> None:
         self.limits = limits
         self.channels = channels
-        self.is_linear = isinstance(data, LazyLinear)
         self._data = data
         self._borrow = borrow
         # Borrowed when it is needed: kernels read the pixels themselves.
         self._memory: Tensor | None = None
         if isinstance(data, LazyLinear):
             self._product = BandProduct(data.matrix)
-
-    def native_options(self, kernels: ModuleType) -> dict[str, Any]:
-        """The map of a ``LazyAffine`` and the limits, as kernels take them."""
-        if isinstance(self._data, LazyAffine):
-            scale = torch.as_tensor(self._data.scale)
-            return {"row_map": kernels.RowMap(scale, torch.as_tensor(self._data.offset))}
-        if self.limits is not None:
-            return {"limits": kernels.Limits(*self.limits)}
-        return {}
 
     def mapped(self, selected: Tensor) -> Tensor:
         """Pixels under the map of their data, float64 (N, C)."""
@@ -136,6 +126,20 @@ class _Loader:
         results = self._mapped[:count, : self._product.channels].add_(self._offset)
         # A band that is not finite counts, even where the matrix is zero.
         return results.masked_fill_(~usable_pixels(values)[:, None], torch.nan)
+
+
+def _native_options(
+    kernels: ModuleType,
+    data: Tensor | LazyAffine | LazyLinear,
+    limits: tuple[Tensor, Tensor] | None,
+) -> dict[str, Any]:
+    """The map of a ``LazyAffine`` and the limits, as kernels take them."""
+    if isinstance(data, LazyAffine):
+        scale = torch.as_tensor(data.scale)
+        return {"row_map": kernels.RowMap(scale, torch.as_tensor(data.offset))}
+    if limits is not None:
+        return {"limits": kernels.Limits(*limits)}
+    return {}
 
 
 class ShiftedSums(ABC):
@@ -206,6 +210,10 @@ class ShiftedSums(ABC):
             return _Loader(data, borrow, self.channels, limits)
 
         self._kernels = native_kernels(self.device)
+        if self._kernels is not None and not isinstance(data, LazyLinear):
+            options = _native_options(self._kernels, data, limits)
+            self._update_natively(self._kernels, rows, mask, options)
+            return
         with one_thread():
             if self._shift is None:
                 self._shift = self._find_shift(rows, mask, new_loader())
@@ -232,8 +240,12 @@ class ShiftedSums(ABC):
         """
         if self._shift is None:
             rows = data.detach().reshape(-1, self.channels)
-            load = _Loader(data, self._borrow_memory, self.channels)
-            self._shift = self._find_shift(rows, None, load)
+            kernels = native_kernels(self.device)
+            if kernels is None:
+                load = _Loader(data, self._borrow_memory, self.channels)
+                self._shift = self._find_shift(rows, None, load)
+            else:
+                self._shift = kernels.first_median(rows)
         return self._shift is not None
 
     def new_part(self) -> Self:
@@ -256,19 +268,50 @@ class ShiftedSums(ABC):
         if kernels is None or self._shift is None:
             self.update(rows, keep, limits=limits)
             return
-        options = {}
-        if limits is not None:
-            options["limits"] = kernels.Limits(*limits)
-        self._add_natively(kernels, rows, keep, options, self._sums)
+        options = _native_options(kernels, rows, limits)
+        self._add_natively(kernels.RowSums(rows, keep=keep, **options), self._sums)
 
     def add_part(self, part: Self) -> None:
         """Add the sums of a part; those of all parts are to be added in one order."""
         self._sums.add(part._sums)
 
+    def _update_natively(
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
+    ) -> None:
+        """Add rows by kernels, by several threads if there are many."""
+        count, channels = rows.shape
+        parts = row_parts(count, channels, self.device, NATIVE_PART_VALUES)
+        if len(parts) < 2:
+            self._add_few(kernels.RowSums(rows, keep=mask, **options))
+            return
+        if self._shift is None:
+            self._shift = kernels.first_median(rows, keep=mask, **options)
+        if self._shift is None:
+            self._sums.left_out += count
+            return
+
+        def sums_of(number: int, _: None) -> Sums:
+            part = parts[number]
+            keep = None if mask is None else mask[part]
+            sums = self._empty_sums()
+            self._add_natively(kernels.RowSums(rows[part], keep=keep, **options), sums)
+            return sums
+
+        self._sums.add(reduce_blocks(sums_of, len(parts), no_memory, _merge))
+
+    def _add_few(self, rows: Any) -> None:
+        """Add the usable ones of few rows, a ``RowSums``, in one sum."""
+        if self._shift is None:
+            self._shift = rows.first_median()
+        if self._shift is None:
+            self._sums.left_out += rows.count
+            return
+        self._add_natively(rows, self._sums)
+
     def _add_all(
         self, rows: Tensor, mask: Tensor | None, new_loader: Callable[[], _Loader]
     ) -> None:
-        """Add rows, by several threads if there are many."""
+        """Add rows without a kernel that reads them, by several threads if there are many."""
         if self._shift is None:
             self._sums.left_out += len(rows)
             return
@@ -302,10 +345,6 @@ class ShiftedSums(ABC):
 
     def _find_shift(self, rows: Tensor, mask: Tensor | None, load: _Loader) -> Tensor | None:
         """The median of the first usable rows; None where no row is usable."""
-        if self._kernels is not None and not load.is_linear:
-            options = load.native_options(self._kernels)
-            found: Tensor | None = self._kernels.first_median(rows, keep=mask, **options)
-            return found
         for selected, _ in row_blocks(rows, rows_per_block(self.device), mask):
             # Nearly always these are usable, and the others need not be looked at.
             usable = self._usable_of(selected[:SHIFT_ROWS], load)
@@ -325,13 +364,10 @@ class ShiftedSums(ABC):
             self._add_without_waiting(rows, mask, load, sums)
         elif self._kernels is None:
             self._add_blocks(rows, mask, load, sums)
-        elif load.is_linear:
-            for selected, size in row_blocks(rows, rows_per_block(self.device), mask):
-                self._add_natively(self._kernels, load.mapped(selected), None, {}, sums)
-                sums.left_out += size - selected.shape[0]
         else:
-            options = load.native_options(self._kernels)
-            self._add_natively(self._kernels, rows, mask, options, sums)
+            for selected, size in row_blocks(rows, rows_per_block(self.device), mask):
+                self._add_natively(self._kernels.RowSums(load.mapped(selected)), sums)
+                sums.left_out += size - selected.shape[0]
 
     def _add_blocks(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows, block by block, without kernels."""
@@ -367,26 +403,17 @@ class ShiftedSums(ABC):
             sums.count = sums.count + count
             sums.left_out = sums.left_out + (len(loaded) - count)
 
-    def _add_natively(
-        self,
-        kernels: ModuleType,
-        rows: Tensor,
-        mask: Tensor | None,
-        options: dict[str, Any],
-        sums: Sums,
-    ) -> None:
-        """Add the usable ones of some rows by a kernel."""
-        *tensors, used = self._sum_natively(kernels, rows, mask, options)
+    def _add_natively(self, selected: Any, sums: Sums) -> None:
+        """Add the usable ones of some rows, a ``RowSums``, by a kernel."""
+        *tensors, used = self._sum_natively(selected)
         for mine, others in zip(sums.tensors, tensors, strict=True):
             mine.add_(others)
         sums.count += used
-        sums.left_out += len(rows) - used
+        sums.left_out += selected.count - used
 
     @abstractmethod
-    def _sum_natively(
-        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
-    ) -> tuple[Any, ...]:
-        """The sums over the usable ones of some rows, less the shift, and how many these are."""
+    def _sum_natively(self, selected: Any) -> tuple[Any, ...]:
+        """The sums of a ``RowSums``, of rows less the shift, and how many rows these are."""
 
     @abstractmethod
     def _empty_sums(self) -> Sums:

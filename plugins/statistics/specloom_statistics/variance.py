@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -31,10 +30,8 @@ class RunningVariance(ShiftedSums):
         # Of the shifted values, and of their squares.
         return Sums([self._zeros(self.channels), self._zeros(self.channels)])
 
-    def _sum_natively(
-        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
-    ) -> tuple[Any, ...]:
-        sums: tuple[Any, ...] = kernels.variances(rows, self._shift, keep=mask, **options)
+    def _sum_natively(self, selected: Any) -> tuple[Any, ...]:
+        sums: tuple[Any, ...] = selected.variances(self._shift)
         return sums
 
     def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from specloom_statistics.extremes import ABREAST, DEEP
 @pytest.mark.parametrize("mask", ["none", "all", "some", "empty"])
 def test_the_extremes_are_those_of_the_usable_rows(monkeypatch, per_channel, count, spoilt, mask):
     monkeypatch.setattr(module, "BLOCK_VALUES", 1 << 14)  # several blocks
+    monkeypatch.setattr(module, "NATIVE_BLOCK_VALUES", 1 << 14)
     random = np.random.default_rng(count)
     rows = random.normal(size=(count, 7)).astype(np.float32)
     share = {"some": 0.7, "empty": 0.0}.get(mask, 1.0)

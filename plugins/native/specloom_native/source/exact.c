@@ -19,6 +19,8 @@ enum { RANGE_LANES = 32 };
 
 #include "scatter.h"
 
+#include "background.h"
+
 #include "rows.h"
 
 #include "medians.h"

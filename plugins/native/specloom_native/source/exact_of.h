@@ -116,6 +116,7 @@ EXPORT int64_t EXPORTED_FOR(range, TYPE)(const TYPE *restrict values, int64_t co
     }
     int64_t i = 0;
     for (; i + RANGE_LANES <= count; i += RANGE_LANES) {
+        fetch_later(values + i, RANGE_LANES * sizeof(TYPE));
         for (int lane = 0; lane < RANGE_LANES; lane++) {
             TYPE value = values[i + lane];
             lows[lane] = value < lows[lane] ? value : lows[lane];

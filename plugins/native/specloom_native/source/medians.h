@@ -21,10 +21,12 @@ INLINE void exchange(double *restrict low, double *restrict high, int64_t bands)
 static void sort_bands(double *rows, int64_t count, int64_t bands)
 {
     for (int64_t merged = 1; merged < count; merged *= 2) {
+        /* What the numbers of rows have in common that are merged with each other. */
+        int64_t group = -2 * merged;
         for (int64_t apart = merged; apart > 0; apart /= 2) {
             for (int64_t start = apart % merged; start + apart < count; start += 2 * apart) {
                 for (int64_t row = start; row < start + apart && row + apart < count; row++) {
-                    if (row / (2 * merged) == (row + apart) / (2 * merged))
+                    if ((row & group) == ((row + apart) & group))
                         exchange(rows + row * bands, rows + (row + apart) * bands, bands);
                 }
             }

@@ -69,6 +69,19 @@ INLINE void fetch(const void *from, int64_t size)
         __builtin_prefetch((const char *)from + byte);
 }
 
+/* Begin to read what follows two pages behind some bytes of a long array, whether it is there or
+ * not, and at each page to look for one that is needed later: by itself the processor stops at the
+ * end of a page.
+ */
+INLINE void fetch_later(const void *from, int64_t size)
+{
+    enum { PAGE = 4096, LATER = 2 * PAGE, MUCH_LATER = 8 * PAGE };
+    uintptr_t place = (uintptr_t)from;
+    fetch((const void *)(place + LATER), size);
+    if (place % PAGE < (uintptr_t)size)
+        __builtin_prefetch((const void *)(place + MUCH_LATER));
+}
+
 /* Begin to read some of them, of which each of `parts` steps has its share. */
 INLINE void read_ahead(upcoming rows, int64_t part, int64_t parts)
 {
