@@ -45,7 +45,7 @@ class GrpcTransport:
     def __init__(
         self, address: str, token: str, timeout: float, authority: Path | None, *, is_secure: bool
     ) -> None:
-        self._address = address
+        self._url = f"{'grpcs' if is_secure else 'grpc'}://{address}"
         self._timeout = timeout
         self._metadata = []
         if token:
@@ -135,7 +135,7 @@ class GrpcTransport:
             found = json.loads(known)
             return refusal(found["status"], found["error"])
         if error.code() is grpc.StatusCode.UNAVAILABLE:
-            return no_answer(f"grpc://{self._address}", error.details())
+            return no_answer(self._url, error.details())
         parts = {"what": error.details(), "fix": ""}
         return refusal(http_status(error.code().name), parts)
 

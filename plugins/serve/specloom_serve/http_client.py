@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from contextlib import contextmanager
+from http.client import BadStatusLine, RemoteDisconnected
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
@@ -79,8 +80,9 @@ class HttpTransport:
         Raises:
             AnswerError: The server refuses, or does not answer.
         """
+        body = self._send(question, "zip")
         with self._reading():
-            return unzip(self._send(question, "zip"))
+            return unzip(body)
 
     def describe(self, question: Question) -> dict[str, Any]:
         """The numbers about one cube.
@@ -88,9 +90,7 @@ class HttpTransport:
         Raises:
             AnswerError: The server refuses, or does not answer.
         """
-        with self._reading():
-            found: dict[str, Any] = json.loads(self._send(question, "json").tobytes())
-        return found
+        return self._plain(self._send(question, "json"))
 
     def picture(self, question: Question, output: str) -> bytes:
         """One output as PNG.
@@ -106,9 +106,7 @@ class HttpTransport:
         Raises:
             AnswerError: The server refuses, or does not answer.
         """
-        with self._reading():
-            found: dict[str, Any] = json.loads(self._call("GET", "/pipeline").tobytes())
-        return found
+        return self._plain(self._call("GET", "/pipeline"))
 
     def is_ready(self) -> bool:
         """Whether the server takes requests."""
@@ -131,6 +129,16 @@ class HttpTransport:
             query["wavelengths"] = ",".join(numbers)
         media_type, parts = _body_of(question)
         return self._call("POST", f"/predict?{urlencode(query)}", parts, media_type)
+
+    def _plain(self, body: NDArray[np.uint8]) -> dict[str, Any]:
+        """The values of an answer in JSON.
+
+        Raises:
+            AnswerError: It is not one of ``specloom serve``.
+        """
+        with self._reading():
+            found: dict[str, Any] = json.loads(body.tobytes())
+        return found
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -159,7 +167,7 @@ class HttpTransport:
         try:
             status, body = self._sender.send(method, target, headers, parts)
         except FAILURES as error:
-            raise no_answer(self._url, str(error)) from error
+            raise no_answer(self._url, _reason(error)) from error
         if status != 200:
             raise refusal(status, _error_parts(body.tobytes()))
         return body
@@ -235,6 +243,14 @@ def _form(files: Mapping[str, list[Part]]) -> tuple[str, list[Part]]:
         parts += [start.encode(), *contents, b"\r\n"]
     parts.append(f"--{boundary}--\r\n".encode())
     return f"multipart/form-data; boundary={boundary}", parts
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no answer, without the bytes of one that is not HTTP."""
+    is_read = isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected)
+    if is_read:
+        return "what it sends is no HTTP/1.1"
+    return str(error)
 
 
 def _error_parts(body: bytes) -> Any:

@@ -183,6 +183,27 @@ def test_an_answer_of_another_server(answer):
             )
 
 
+def test_an_answer_that_is_no_http():
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        def greet():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"\x00\x01\x02 no HTTP\r\n\r\n")
+
+        for serve, reason in (
+            (greet, "what it sends is no HTTP/1.1"),
+            (lambda: listening.accept()[0].close(), "Remote end closed connection"),
+        ):
+            answered = pool.submit(serve)
+            with Client(address, timeout=PATIENCE) as client, pytest.raises(AnswerError) as caught:
+                client.pipeline()
+            answered.result(PATIENCE)
+            assert caught.value.what.startswith(f"{address} does not answer: {reason}")
+
+
 def test_what_is_sent():
     values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     with serving() as (server, address), Client(f"{address}/below/", "a-token") as client:
