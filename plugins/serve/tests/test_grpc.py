@@ -556,6 +556,23 @@ def test_options_of_another_kind_of_cube_are_refused(both, tmp_path):
                 )
 
 
+def test_a_cube_without_the_mask_that_the_fit_had_is_refused(both, predictor, root, monkeypatch):
+    monkeypatch.setattr(predictor, "valid_files", "{stem}_valid.npy")
+    mask = np.ones((30, 40), bool)
+    mask[:5] = False
+    for client in both.clients():
+        for cube in (scene(), Upload(root / "pair.hdr")):
+            with pytest.raises(AnswerError) as caught:
+                client.predict(cube)
+            assert caught.value.status == 422
+            assert str(caught.value) == (
+                "the server answers 422: the request does not say which pixels count, as files did "
+                "for the cubes of the fit\n"
+                "  fix: send an array with the mask 'valid', or a path below the root"
+            )
+        assert client.predict(scene(), valid=mask).result["unjudged"] == 200
+
+
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_what_no_client_can_do(scheme):
     address = f"{scheme}://127.0.0.1:1"
