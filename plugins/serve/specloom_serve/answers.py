@@ -133,3 +133,9 @@ def no_answer(url: str, reason: str) -> AnswerError:
     """The error of a server that does not answer."""
     what = f"{url} does not answer: {reason}"
     return AnswerError(0, what, "check the address, and whether the server runs")
+
+
+def late_answer(url: str, seconds: float, status: int = 0) -> AnswerError:
+    """The error of a server that does not answer within the time of the client."""
+    what = f"{url} did not answer within {seconds:g} s"
+    return AnswerError(status, what, "try again later, or with a longer timeout")

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from specloom_serve.answers import Answer, Question, Upload, no_answer, numbers_of, refusal
+from specloom_serve.answers import (
+    Answer,
+    Question,
+    Upload,
+    late_answer,
+    no_answer,
+    numbers_of,
+    refusal,
+)
 from specloom_serve.errors import ERROR_KEY, AnswerError, http_status
 from specloom_serve.messages import array_of, result_of, set_array
 from specloom_serve.protocol import service_pb2 as pb
@@ -136,6 +144,8 @@ class GrpcTransport:
             return refusal(found["status"], found["error"])
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             return no_answer(self._url, error.details())
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return late_answer(self._url, self._timeout, 504)
         parts = {"what": error.details(), "fix": ""}
         return refusal(http_status(error.code().name), parts)
 

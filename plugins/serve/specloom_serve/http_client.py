@@ -12,7 +12,15 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from specloom_serve.answers import Answer, Question, Upload, no_answer, numbers_of, refusal
+from specloom_serve.answers import (
+    Answer,
+    Question,
+    Upload,
+    late_answer,
+    no_answer,
+    numbers_of,
+    refusal,
+)
 from specloom_serve.connections import FAILURES, Connections
 from specloom_serve.errors import AnswerError
 from specloom_serve.npy_body import npy_parts
@@ -65,6 +73,7 @@ class HttpTransport:
         authority: Path | None,
     ) -> None:
         self._url = url
+        self._timeout = timeout
         self._headers = {}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -166,6 +175,8 @@ class HttpTransport:
             headers["Content-Type"] = media_type
         try:
             status, body = self._sender.send(method, target, headers, parts)
+        except TimeoutError as error:
+            raise late_answer(self._url, self._timeout) from error
         except FAILURES as error:
             raise no_answer(self._url, _reason(error)) from error
         if status != 200:

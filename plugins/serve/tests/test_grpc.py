@@ -573,6 +573,18 @@ def test_a_cube_without_the_mask_that_the_fit_had_is_refused(both, predictor, ro
         assert client.predict(scene(), valid=mask).result["unjudged"] == 200
 
 
+@pytest.mark.parametrize(("scheme", "status"), [("http", 0), ("grpc", 504)])
+def test_an_answer_that_is_late(scheme, status):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
+        with Client(address, timeout=0.3) as client, pytest.raises(AnswerError) as caught:
+            client.predict("scene.npy")
+    assert caught.value.status == status
+    assert str(caught.value) == (
+        f"{address} did not answer within 0.3 s\n  fix: try again later, or with a longer timeout"
+    )
+
+
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_what_no_client_can_do(scheme):
     address = f"{scheme}://127.0.0.1:1"
