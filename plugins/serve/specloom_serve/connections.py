@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
-import select
+import selectors
 import ssl
 import threading
 import time
@@ -190,8 +190,6 @@ def _body_of(answer: http.client.HTTPResponse) -> NDArray[np.uint8]:
 
 def _is_closed(connection: http.client.HTTPConnection) -> bool:
     """Whether the server has closed a connection on which nothing is expected."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(connection.sock, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([connection.sock], [], [], 0)[0])
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
