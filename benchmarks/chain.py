@@ -63,12 +63,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=5)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    found = measured(asked.nodes, 40 * asked.repeats)
+    found = measured(options.nodes, 40 * options.repeats)
     us = {}
     for name, of in (("least", min), ("median", statistics.median)):
         plan, bare, one = (of(found[key]) for key in ("plan", "by hand", "one"))
-        us[f"a node, {name}"] = round((plan - bare) / asked.nodes, 2)
+        us[f"a node, {name}"] = round((plan - bare) / options.nodes, 2)
         us[f"a plan of one node, {name}"] = round(one, 1)
     print(json.dumps({**about("W5", 1), "us": us}, indent=2))

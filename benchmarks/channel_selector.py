@@ -58,8 +58,8 @@ def test_iou(file: str, changes: list[str], seed: int, epochs: int) -> float:
     document = read(CONFIGS / f"{file}.yaml")
     for gone in (change[1:] for change in changes if change.startswith("-")):
         pairs = document.value["connections"]
-        kept = [p for p in pairs if gone not in (p[1], p[1].partition(".")[0])]
-        document.value["connections"] = kept
+        remaining = [p for p in pairs if gone not in (p[1], p[1].partition(".")[0])]
+        document.value["connections"] = remaining
         document.value["nodes"].pop(gone, None)
     sets = [change for change in changes if not change.startswith("-")]
     sets.append(f"data.config.seed={seed}")
@@ -77,18 +77,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--only", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     found: dict[str, list[float]] = {}
-    if not asked.json:
-        print("| test IoU |", *(f"seed {seed} |" for seed in asked.seeds), "mean |")
-        print("|---|" + "---|" * (len(asked.seeds) + 1))
-    for name in asked.only:
-        found[name] = [test_iou(*VARIANTS[name], seed, asked.epochs) for seed in asked.seeds]
-        if not asked.json:
+    if not options.json:
+        print("| test IoU |", *(f"seed {seed} |" for seed in options.seeds), "mean |")
+        print("|---|" + "---|" * (len(options.seeds) + 1))
+    for name in options.only:
+        found[name] = [test_iou(*VARIANTS[name], seed, options.epochs) for seed in options.seeds]
+        if not options.json:
             row = " | ".join(f"{value:.3f}" for value in found[name])
             print(f"| {name} | {row} | {statistics.fmean(found[name]):.3f} |", flush=True)
-    if asked.json:
+    if options.json:
         print(json.dumps(found, indent=2))
 
 

@@ -56,14 +56,14 @@ def main() -> None:
     """Run both graphs on every class and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     print(f"| data, class | RX: {', '.join(SHOWN)} | trained | splits |")
     print("|---|---|---|---|")
     for name, (source, classes) in SETS.items():
         for target in classes:
             rows: dict[str, list[list[float]]] = {"rx_statistical": [], "channel_selector": []}
-            for seed in asked.seeds:
+            for seed in options.seeds:
                 try:
                     both = {one: test_metrics(one, source(seed), classes, target) for one in rows}
                 except (SpecloomError, KeyError):

@@ -80,13 +80,13 @@ def measured(
 
 def main() -> None:
     """Measure, and print the report."""
-    asked = options(__doc__, [size for size in SIZES if size != "test"])
-    report = about("ENVI", asked.threads) | {"sizes": {}}
-    for size in asked.size:
+    chosen = options(__doc__, [size for size in SIZES if size != "test"])
+    report = about("ENVI", chosen.threads) | {"sizes": {}}
+    for size in chosen.size:
         shape = SIZES[size]
         with tempfile.TemporaryDirectory() as folder:
             header = written(Path(folder), *shape)
-            row, report["rates"] = measured(header, shape, asked.repeats, asked.threads)
+            row, report["rates"] = measured(header, shape, chosen.repeats, chosen.threads)
         report["sizes"][size] = {"pixels": shape[0] * shape[1], "bands": shape[2]} | {
             "phases": {"score": row}
         }

@@ -133,14 +133,18 @@ class Predicting:
         program.write_text(PROGRAM)
         out = Path(tempfile.mkdtemp(prefix="out-", dir=folder)) / "results"
         threads = "1" if on else str(number)
+        # No pipe, which nothing reads meanwhile: the process would stop when it is full.
+        self._errors = folder / f"errors-{out.parent.name}.txt"
+        errors = self._errors.open("w")
         self._process = subprocess.Popen(
             [sys.executable, program, pipeline, folder / "cubes", out, on, str(number)],
             env={**os.environ, "OMP_NUM_THREADS": threads},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             text=True,
         )
+        errors.close()
         self.predict(1)
 
     def predict(self, count: int) -> dict[str, Any]:
@@ -152,8 +156,8 @@ class Predicting:
         process.stdin.flush()
         line = process.stdout.readline()
         if not line:
-            _, said = process.communicate()
-            raise RuntimeError(said)
+            process.communicate()
+            raise RuntimeError(self._errors.read_text("utf-8"))
         found: dict[str, Any] = json.loads(line)
         if found["done"] != count:
             raise RuntimeError(f"{found['done']} of {count} cubes were predicted")

@@ -138,11 +138,11 @@ def table(reports: Mapping[str, Mapping[str, Any]], threads: int) -> str:
     machine = where["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
     speeds = next(iter(reports.values()))["rates"]
-    given = ", ".join(f"{name} {rate}" for name, rate in speeds.items())
+    rate_text = ", ".join(f"{name} {rate}" for name, rate in speeds.items())
     return (
         f"{text}\n\n{where['date']}; {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['system']}; {threads} threads, {where['clock']} time; kernels: {identity()}. "
-        f"{versions}. Rates in 1e9 a second: {given}."
+        f"{versions}. Rates in 1e9 a second: {rate_text}."
     )
 
 

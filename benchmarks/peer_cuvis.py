@@ -148,13 +148,13 @@ def training(data: Mapping[str, Any]) -> Phases:
             wall, cpu = self.started
             self.times.append((time.perf_counter() - wall, time.process_time() - cpu))
 
-    kept: list[Detector] = []
+    fitted: list[Detector] = []
 
     def epoch() -> None:
-        if not kept:
-            kept.append(Detector(data["C"], selecting=True))
-            kept[0].fit(Module())
-        graph, clock = kept[0], Clock()
+        if not fitted:
+            fitted.append(Detector(data["C"], selecting=True))
+            fitted[0].fit(Module())
+        graph, clock = fitted[0], Clock()
         names = [node.name for node in (graph.selector, graph.rx, graph.head)]
         graph.pipeline.unfreeze_nodes_by_name(names)
         config = TrainingConfig(

@@ -197,13 +197,13 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batches", type=int, nargs="*", default=[2, 8, 32])
-    asked = parser.parse_args()
+    options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     report: dict[str, Any] = about("W7", 1)
     with TemporaryDirectory() as folder:
-        report["cpu_s"] = startup(asked.repeats, Path(folder))
-    report["memory_mib"] = memory(asked.batches, asked.repeats)
+        report["cpu_s"] = startup(options.repeats, Path(folder))
+    report["memory_mib"] = memory(options.batches, options.repeats)
     print(json.dumps(report, indent=2))
 
 

@@ -105,11 +105,11 @@ def table(reports: Mapping[str, Mapping[str, Any]]) -> str:
     first = next(iter(reports.values()))
     machine, versions = first["machine"], first["versions"]
     rates = next((one["rates"] for one in reports.values() if "rates" in one), {})
-    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     speeds = ", ".join(f"{name} {rate}" for name, rate in rates.items())
     return (
         f"{text}\n\n{first['date']}; {machine['cpu']}, {machine['cores']} cores, "
-        f"{machine['system']}; {first['threads']} thread. {told}. "
+        f"{machine['system']}; {first['threads']} thread. {listed}. "
         f"Rates in 1e9 a second: {speeds}.\n"
     )
 
@@ -125,22 +125,22 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(SCRIPTS), default=list(SCRIPTS))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--keep", action="store_true")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     reports: dict[str, Any] = {}
-    for name in asked.only:
-        if asked.read:
-            file = asked.read / f"{name}.json"
+    for name in options.only:
+        if options.read:
+            file = options.read / f"{name}.json"
             if file.exists():
                 reports[name] = json.loads(file.read_text("utf-8"))
             continue
         print(f"{name} ...", file=sys.stderr, flush=True)
-        reports[name] = report(name, asked.repeats, asked.quick)
-        if asked.out:
-            asked.out.mkdir(parents=True, exist_ok=True)
-            (asked.out / f"{name}.json").write_text(json.dumps(reports[name], indent=2) + "\n")
+        reports[name] = report(name, options.repeats, options.quick)
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+            (options.out / f"{name}.json").write_text(json.dumps(reports[name], indent=2) + "\n")
     made = table(reports)
     print(made)
-    if asked.keep:
+    if options.keep:
         readme = HERE / "README.md"
         before, _, rest = readme.read_text("utf-8").partition(MARKS[0])
         after = rest.partition(MARKS[1])[2]

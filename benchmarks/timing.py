@@ -141,8 +141,8 @@ def options(text: str | None, sizes: Sequence[str] = ()) -> argparse.Namespace:
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     if sizes:
         parser.add_argument("--size", nargs="+", default=list(sizes[:1]), choices=[*sizes, "test"])
-    asked = parser.parse_args()
-    threads = str(asked.threads)
+    chosen = parser.parse_args()
+    threads = str(chosen.threads)
     if any(os.environ.get(name) != threads for name in THREADS):
         # Libraries that are loaded already have read these: begin anew.
         os.environ.update(dict.fromkeys(THREADS, threads))
@@ -150,8 +150,8 @@ def options(text: str | None, sizes: Sequence[str] = ()) -> argparse.Namespace:
     warnings.simplefilter("ignore")
     import torch
 
-    torch.set_num_threads(asked.threads)
-    return asked
+    torch.set_num_threads(chosen.threads)
+    return chosen
 
 
 def sides_of(workload: str, data: Mapping[str, Any], peers: Sequence[str]) -> dict[str, Phases]:
@@ -215,9 +215,9 @@ def compare(
         data: What makes the data of each size, the first one being the default; ``test`` too.
         work: By phase and rate, the flops or bytes as a function of pixels and bands.
     """
-    asked = options(text, [name for name in data if name != "test"])
-    report = about(workload, asked.threads) | {"sizes": {}}
-    for size in asked.size:
+    chosen = options(text, [name for name in data if name != "test"])
+    report = about(workload, chosen.threads) | {"sizes": {}}
+    for size in chosen.size:
         made = data[size]()
         n, channels = made["n"], made["C"]
         amounts = {
@@ -225,8 +225,8 @@ def compare(
             for phase, each in work.items()
         }
         with redirect_stdout(sys.stderr):  # some peers talk
-            sides = sides_of(workload, made, asked.peers) | {"machine": machine_phases()}
-            times = interleaved(sides, asked.repeats, asked.threads)
+            sides = sides_of(workload, made, chosen.peers) | {"machine": machine_phases()}
+            times = interleaved(sides, chosen.repeats, chosen.threads)
         report["rates"] = rates(times["machine"])
         report["sizes"][size] = {"pixels": n, "bands": channels} | {
             "phases": figures(times, amounts)

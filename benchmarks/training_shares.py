@@ -13,7 +13,7 @@ WORK = ("forward", "backward", "optimiser", "data")
 """What a loop is for."""
 OTHERS = ("loss", "executor", "refit", "metrics", "logging", "pictures", "record", "seeding")
 REST = "rest"
-"""What no timer is around: the loop itself, of Lightning."""
+"""What no timer is around: the loop itself."""
 
 
 class Shares:
@@ -87,22 +87,18 @@ class Shares:
 @contextmanager
 def measured_loop() -> Iterator[Shares]:
     """Time the loops of all trainings within."""
-    from pytorch_lightning.loops.fit_loop import _FitLoop
-    from pytorch_lightning.plugins.precision import Precision
-    from torch.optim import Optimizer
+    import torch
 
     from specloom import Run
-    from specloom_training.gradient import batches, losses, module, session
+    from specloom_training.gradient import batches, losses, plain_loop, session
 
     shares = Shares()
-    parts: list[tuple[type[Any], str, str]] = [
-        (_FitLoop, "run", REST),
-        (Precision, "_wrap_closure", REST),
+    parts: list[tuple[Any, str, str]] = [
+        (plain_loop.PlainLoop, "run", REST),
+        (plain_loop.PlainLoop, "_step", "optimiser"),
+        (plain_loop.PlainLoop, "_backward", REST),
+        (torch.autograd, "backward", "backward"),
         (losses.Losses, "total", "loss"),
-        (module.SessionModule, "backward", "backward"),
-        (module.SessionModule, "optimizer_step", "optimiser"),
-        (module.SessionModule, "optimizer_zero_grad", "optimiser"),
-        (Optimizer, "zero_grad", "optimiser"),
         (session.Session, "start_epoch", "seeding"),
         (session.Session, "_report_artifacts", "pictures"),
         (session.Session, "_training_values", "logging"),

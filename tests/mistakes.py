@@ -57,15 +57,16 @@ SAME_PIXELS = re.compile(r"warning: \S+ train, val and test are the same pixels:
 
 def errors(reported):
     """What was reported from the first error or warning on, without progress and results."""
-    lines, kept = SAME_PIXELS.sub("", reported).splitlines(), []
+    lines = SAME_PIXELS.sub("", reported).splitlines()
+    remaining = []
     for line in lines:
         begins = line.startswith(("error: ", "warning: ", "interrupted", "to resume: "))
-        if begins or (kept and line.startswith("  ") and kept[-1] is not None):
-            kept.append(line)
+        if begins or (remaining and line.startswith("  ") and remaining[-1] is not None):
+            remaining.append(line)
         else:
-            kept.append(None)
+            remaining.append(None)
     assert "Traceback" not in reported, reported
-    return "\n".join(line for line in kept if line is not None)
+    return "\n".join(line for line in remaining if line is not None)
 
 
 def mistake(shell, command, message, code=2):

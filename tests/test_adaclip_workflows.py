@@ -54,8 +54,8 @@ def digest(tensors):
 def digests(run):
     """A hash of each node, and of the detector's model with its towers and adapters."""
     nodes = run.graph.nodes.items()
-    kept = {name: digest(node.state()) for name, node in nodes if hasattr(node, "state")}
-    return kept | {"model": digest(run.graph.nodes["adaclip"]._engine.model.state_dict())}
+    states = {name: digest(node.state()) for name, node in nodes if hasattr(node, "state")}
+    return states | {"model": digest(run.graph.nodes["adaclip"]._engine.model.state_dict())}
 
 
 @pytest.fixture(scope="module", params=LEARNS)

@@ -25,9 +25,9 @@ def test_a_wrong_path(shell):
     mistake(shell, scene("scen.npy"), f"error: {cube}")
     assert not (shell.folder / "out/run.json").exists()  # so that the next one may go there
     mistake(shell, scene("scene.npy", "scen.png"), f"error: {mask}")
-    asked = "--set data.config.cube=scen.npy --set data.config.mask=scen.png"
+    options = "--set data.config.cube=scen.npy --set data.config.mask=scen.png"
     warned = f"warning: {cube}\nwarning: {mask}"
-    mistake(shell, f"specloom check {SCENE} {asked}", warned, 0)
+    mistake(shell, f"specloom check {SCENE} {options}", warned, 0)
     mistake(
         shell,
         "specloom run configs/rx_scen.yaml",

@@ -221,3 +221,20 @@ def test_the_cost_of_a_cube_is_beyond_that_of_a_call_for_few(monkeypatch):
     steps = [({"cpu": 0.0}, {"cpu": value}) for value in (0.02, 0.02, 0.05)]
     assert fleet.cost_of_cube(steps, "cpu", 3) == pytest.approx(0.01)
     assert fleet.spread([{"wall_ms": 2.0}, {"wall_ms": 2.5}], "wall_ms") == 0.25
+
+
+def test_a_process_of_cubes_may_write_much_to_its_errors(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    fleet = module("fleet")
+    answers = "for line in sys.stdin: print(json.dumps({'done': int(line)}), flush=True)"
+    monkeypatch.setattr(
+        fleet, "PROGRAM", f"import json, sys\nsys.stderr.write('x' * 1_000_000)\n{answers}\n"
+    )
+    (tmp_path / "cubes").mkdir()
+    process = fleet.Predicting(tmp_path, tmp_path, "", 1)
+    assert process.predict(3) == {"done": 3}
+    process.end()
+    ended = "import sys\nfor line in sys.stdin: raise SystemExit('the scheduler is gone')\n"
+    monkeypatch.setattr(fleet, "PROGRAM", ended)
+    with pytest.raises(RuntimeError, match="the scheduler is gone"):
+        fleet.Predicting(tmp_path, tmp_path, "", 1)

@@ -228,7 +228,7 @@ def test_warnings_of_training_are_those_of_the_code():
 
 
 def test_ctrl_c_is_told_and_the_run_goes_on(tmp_path):
-    asked = [
+    arguments = [
         "--set",
         "data.config.scenes=12",
         "--set",
@@ -239,7 +239,7 @@ def test_ctrl_c_is_told_and_the_run_goes_on(tmp_path):
         str(tmp_path / "run"),
     ]
     file = str(ROOT / "configs/rx_statistical.yaml")
-    command = [sys.executable, "-m", "specloom", "run", file, *asked]
+    command = [sys.executable, "-m", "specloom", "run", file, *arguments]
     # In the background a shell lets its children ignore interrupts, and so would this one.
     awake = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **awake) as process:

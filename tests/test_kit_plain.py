@@ -133,6 +133,6 @@ def test_batches_have_distinct_sizes_and_follow_seed_sizes_and_example():
     assert batch_for(node, {"B": 3, "n_bands": 4}, optional=True)["mask"].shape == (3, 5, 7)
     assert node.n_bands == len(batch_for(node, optional=True)["weights"]) == 11
     assert [len(one["mask"]) for one in fit_batches(node)] == [2, 1, 3]
-    given = batch_for(built(Largest))
-    assert (given["scores"] == batch_for(built(Largest))["scores"]).all()
-    assert given["scores"].dtype == np.float32
+    made_batch = batch_for(built(Largest))
+    assert (made_batch["scores"] == batch_for(built(Largest))["scores"]).all()
+    assert made_batch["scores"].dtype == np.float32

@@ -70,8 +70,8 @@ def test_examples_take_the_place_of_the_class_s_own(plugin):
     plugin.register_sources = impl(lambda: {"Scenes": f"{__name__}:Scenes"})
     Scenes.example, before = {}, Scenes.example
     try:
-        for given in ({"seed": 1}, lambda: {"seed": 1}):
-            checks = dict(checks_of_plugin("example", {"Scenes": given}))
+        for options in ({"seed": 1}, lambda: {"seed": 1}):
+            checks = dict(checks_of_plugin("example", {"Scenes": options}))
             checks["Scenes-batches_match_the_source"]()
         with pytest.raises(
             AssertionError, match="cannot be made without seed: give the class an exam"

@@ -112,10 +112,10 @@ def test_the_schema_takes_old_names_and_calls_them_deprecated(described):
     assert use["config"]["properties"]["times"]["deprecated"] is True
 
 
-@pytest.mark.parametrize("asked", ["Double", "example.Double", "Twice", "example.Twice"])
-def test_a_node_is_found_under_its_old_name(monkeypatch, asked):
+@pytest.mark.parametrize("wanted", ["Double", "example.Double", "Twice", "example.Twice"])
+def test_a_node_is_found_under_its_old_name(monkeypatch, wanted):
     module = plugin_of(monkeypatch, Twice=f"{__name__}:Twice", Double="Twice")
-    assert find_descriptor(Plugins({"example": module}), asked)[0] == "example.Twice"
+    assert find_descriptor(Plugins({"example": module}), wanted)[0] == "example.Twice"
 
 
 def test_the_guide_s_example_is_python_that_leads_to_present_names():

@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from specloom import light
+from specloom import __main__, light
 from specloom.cli import cli
 from specloom.light_names import MODULE, NAMES, VALUES
 
@@ -391,3 +391,31 @@ def test_nothing_is_tried_where_a_library_is_loaded(monkeypatch):
     assert not light.is_tried([])
     monkeypatch.setenv(light.FULL, "1")
     assert not light.is_tried(["check", "x.yaml"])
+
+
+def test_an_output_that_nobody_reads_is_no_bug():
+    """As where a pager ends before it has read everything."""
+    gone = "read, write = os.pipe(); os.close(read); os.dup2(write, 1)"
+    script = f"import os, sys; {gone}; from specloom.__main__ import main; main()"
+    command = [sys.executable, "-c", script, "check", "configs/channel_selector.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_an_output_on_a_full_disk_is_an_error(capsys):
+    with Path("/dev/full").open("w") as full:
+        assert __main__._write([(full, "good\n")]) == 4
+        assert capsys.readouterr().err == (
+            "error: a file cannot be used: No space left on device\n"
+            "  fix: check the path, its permissions and the disk\n"
+        )
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_nothing_is_tried_where_a_stream_is_closed(monkeypatch, name):
+    monkeypatch.setattr(light, "LIBRARIES", ())
+    assert light.is_tried(["check", "run.yaml"])
+    monkeypatch.setattr(sys, name, None)
+    assert not light.is_tried(["check", "run.yaml"])

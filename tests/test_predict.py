@@ -102,16 +102,16 @@ def test_files_hold_what_the_run_made_on_the_grid_of_the_scene(runs, kind, tmp_p
     if kind != "mat":
         _, crs, transform, _, _ = read_back(scene.with_suffix("") if kind == "envi" else scene)
     for name in NAMES:
-        kept = np.float32 if name == "scores" else np.uint8
+        stored_type = np.float32 if name == "scores" else np.uint8
         np.testing.assert_array_equal(np.load(made / f"{name}.npy"), expected[name])
         image = spectral.io.envi.open(str(made / f"{name}.hdr"))
         band = image.read_band(0)
-        np.testing.assert_array_equal(band, expected[name].astype(kept))
-        assert (band.dtype, image.metadata["band names"]) == (kept, [name])
+        np.testing.assert_array_equal(band, expected[name].astype(stored_type))
+        assert (band.dtype, image.metadata["band names"]) == (stored_type, [name])
         for ending in ("tif", "img"):
             values, *found, described, nodata = read_back(made / f"{name}.{ending}")
-            np.testing.assert_array_equal(values, expected[name].astype(kept))
-            assert values.dtype == kept
+            np.testing.assert_array_equal(values, expected[name].astype(stored_type))
+            assert values.dtype == stored_type
             assert found[0] == crs
             assert found[1].almost_equals(transform, 1e-9)
             assert described == (name,)

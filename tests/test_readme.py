@@ -80,8 +80,8 @@ def test_every_command_of_the_readme_works(checkout, arguments):
         assert re.search(r"metrics/roc_auc +\d\.\d{4}", out)
         assert out.rstrip().endswith("results: runs/scene")
         files = {file.name for file in (checkout / "runs/scene").iterdir()}
-        kept = {"metrics.json", "run.json", "pipeline.yaml", "pipeline.safetensors"}
-        assert kept | {"report.html"} <= files
+        written = {"metrics.json", "run.json", "pipeline.yaml", "pipeline.safetensors"}
+        assert written | {"report.html"} <= files
     elif arguments[0] == "check":
         assert "good, 4 nodes" in out
     elif arguments[0] == "nodes":

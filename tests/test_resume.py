@@ -27,9 +27,9 @@ def call(*arguments):
 
 def test_a_killed_run_goes_on_with_the_same_overrides_and_seed(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    asked = [RX, *SETS, "--seed", "5"]
-    assert call(*asked, "--out", whole).exit_code == 0
-    command = [sys.executable, "-m", "specloom", "run", *asked, "--out", str(killed)]
+    options = [RX, *SETS, "--seed", "5"]
+    assert call(*options, "--out", whole).exit_code == 0
+    command = [sys.executable, "-m", "specloom", "run", *options, "--out", str(killed)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         while not (killed / "run.json").exists() and process.poll() is None:
             time.sleep(0.001)

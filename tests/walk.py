@@ -88,9 +88,9 @@ class Forking:
         pipe, command = subprocess.PIPE, [sys.executable, __file__]
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env, text=True)
 
-    def __call__(self, **asked):
+    def __call__(self, **request):
         """Run a command; its exit code."""
-        print(json.dumps(asked), file=self.process.stdin, flush=True)
+        print(json.dumps(request), file=self.process.stdin, flush=True)
         return int(self.process.stdout.readline())
 
     def close(self):
@@ -178,8 +178,8 @@ class Shell:
         if words[0] in ("specloom", "python"):
             out, cwd = str(self.folder / ".told"), str(self.here)
             site, env = str(self.folder / ".site"), self.own | env
-            asked = {"words": words, "env": env, "look": only_look, "cwd": cwd, "site": site}
-            self.code = self.forking(**asked, out=out)
+            request = {"words": words, "env": env, "look": only_look, "cwd": cwd, "site": site}
+            self.code = self.forking(**request, out=out)
             return Path(out).read_text("utf-8")
         if only_look:
             assert shutil.which(words[0], path=self.own["PATH"]), command
@@ -198,8 +198,8 @@ class Shell:
 
     def walk(self, block):
         """Run the commands of a console block and compare what they tell."""
-        given = steps(block)
-        for (command, shown), follows in zip(given, [*given[1:], ("", [])], strict=True):
+        commands = steps(block)
+        for (command, shown), follows in zip(commands, [*commands[1:], ("", [])], strict=True):
             shown = [self.with_ports(line) for line in shown]
             reported = self(command, shown)
             about = f"$ {command}\n{reported}"
@@ -213,12 +213,11 @@ class Shell:
 
 def _serve():
     """Run each command that is asked for in a fork."""
-    import pytorch_lightning
     import torch
 
     import specloom.cli
 
-    assert torch.get_num_threads() == 1, (pytorch_lightning, specloom.cli)
+    assert torch.get_num_threads() == 1, specloom.cli
     for line in sys.stdin:
         if child := os.fork():
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -226,23 +225,23 @@ def _serve():
             _child(json.loads(line))
 
 
-def _child(asked):
+def _child(request):
     code = 99
     signal.alarm(LIMIT)
     try:
-        file = os.open(asked["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        file = os.open(request["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(file, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ.pop("SPECLOOM_NO_REPORT", None)
-        os.environ |= asked["env"]
-        sys.path.insert(0, asked["site"])
+        os.environ |= request["env"]
+        sys.path.insert(0, request["site"])
         importlib.invalidate_caches()
-        os.chdir(asked["cwd"])
-        program, *sys.argv = asked["words"]
+        os.chdir(request["cwd"])
+        program, *sys.argv = request["words"]
         if program == "specloom":
             sys.argv.insert(0, "specloom")
-            _look() if asked["look"] else _specloom()
+            _look() if request["look"] else _specloom()
         else:
             sys.path.insert(0, os.curdir)
             module = sys.argv[0] == "-m"

@@ -107,13 +107,13 @@ def section(changelog: Path, version: str) -> str:
 
 def tags(root: Path, name: str, version: str) -> Iterator[str]:
     """Tags of HEAD that name this distribution with another version."""
-    told = subprocess.run(
+    done = subprocess.run(
         ["git", "-C", str(root), "tag", "--points-at", "HEAD"],
         capture_output=True,
         text=True,
         check=False,
     )
-    for tag in told.stdout.split():
+    for tag in done.stdout.split():
         if tag.startswith(f"{name}-v") and tag != f"{name}-v{version}":
             yield f"its version is {version}, but HEAD is tagged {tag}"
 

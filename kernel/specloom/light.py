@@ -323,13 +323,16 @@ def is_tried(arguments: Sequence[str]) -> bool:
     """Whether a command line is tried with stand-ins in this process."""
     if not arguments or arguments[0] not in COMMANDS or os.environ.get(FULL):
         return False
+    if sys.stdout is None or sys.stderr is None:  # a stream that is closed
+        return False
     return not any(library in sys.modules for library in LIBRARIES)
 
 
 def answer(command: Callable[[], object]) -> list[tuple[TextIO, str]] | None:
     """The streams and texts that a command writes where it ends well; else None.
 
-    The stand-ins stay in this process, which must end after it, or start again.
+    The stand-ins stay in this process, which must end after it, start again, or go on after
+    ``remove_stand_ins``.
 
     Args:
         command: Runs it, and returns its exit code.

@@ -1,5 +1,6 @@
 """The Python builder: connect nodes by their ports, and save or load the result."""
 
+import re
 from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
@@ -460,8 +461,6 @@ class Pipeline:
 
     def _free_name(self, cls: str) -> str:
         """``RXGlobal`` as ``rx_global``, then ``rx_global_2``; ``IoULoss`` as ``iou_loss``."""
-        import re
-
         base = re.sub(r"(?<=[a-z0-9]{2})(?=[A-Z])|(?<=\w)(?=[A-Z][a-z])", "_", cls).lower()
         name = base
         number = 1

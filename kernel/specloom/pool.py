@@ -54,7 +54,7 @@ class _Help:
             self._done.set()
 
     def wait(self) -> None:
-        """Cancel the call, or wait for its end if it has begun; raise its error."""
+        """Cancel the call, or wait for its end if it has started; raise its error."""
         if self._is_taken.acquire(blocking=False):
             self._ended()
             return
@@ -173,7 +173,7 @@ class _Work:
     def raise_first(self) -> None:
         """Raise an interruption, or else the error of the first block that failed.
 
-        Every block before it was begun too, so that it is the same with any number of threads.
+        Every block before it was started too, so that it is the same with any number of threads.
         """
         errors = self._errors
         self._errors = {}
@@ -206,7 +206,11 @@ def run_blocks(
         return
     most = min(threads.count(), most)
     if most < 2:
-        _work_alone(function, done, count)
+        _here.works_on_blocks = True
+        try:
+            _work_alone(function, done, count)
+        finally:
+            _here.works_on_blocks = False
         return
     work = _Work(function, done, count)
 

@@ -68,7 +68,7 @@ _threads = _Threads()
 
 
 def chosen_by_default() -> bool:
-    """Whether a command is running whose number of threads nobody chose."""
+    """Whether a command is running whose number of threads was not chosen."""
     return _by_default
 
 

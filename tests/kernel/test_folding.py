@@ -150,7 +150,7 @@ def test_a_chain_of_affine_nodes_folds_as_a_whole():
     assert plan(graph, "linear.out")(batch)["linear.out"].item() == 3 * (2 * 6 + 1)
 
 
-KEPT = {
+WRITTEN_OUT = {
     "it is wanted": (PAIR, {}, ["scale.scaled"]),
     "another node reads it": (
         [*PAIR, "scale.scaled > other.data"],
@@ -167,7 +167,7 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize(("links", "nodes", "want"), KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize(("links", "nodes", "want"), WRITTEN_OUT.values(), ids=WRITTEN_OUT)
 def test_it_is_worked_out_where(links, nodes, want):
     graph = built(links, **{"scale": Scale(), "linear": Linear(), **nodes})
     assert agrees(graph, "linear.out", *want) is torch.Tensor

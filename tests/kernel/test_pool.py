@@ -75,10 +75,10 @@ def test_the_tree_is_that_of_the_numbers_alone(count):
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_the_error_is_that_of_the_first_block(count):
-    begun = []
+    started = []
 
     def work(number, _):
-        begun.append(number)
+        started.append(number)
         time.sleep(0.002)
         if number in (5, 6, 7):
             time.sleep(0.002 * (8 - number))
@@ -86,7 +86,7 @@ def test_the_error_is_that_of_the_first_block(count):
 
     with limited(count), pytest.raises(ValueError, match=r"^block 5$"):
         map_blocks(work, 1000, nothing)
-    assert len(begun) < 1000
+    assert len(started) < 1000
     assert torch.get_num_threads() == 3
 
 
@@ -144,17 +144,21 @@ def test_a_warning_arrives_once():
         map_blocks(work, 30, nothing)
 
 
-def test_blocks_inside_of_blocks_are_done_by_one_thread():
+@pytest.mark.parametrize("most", [None, 1])
+def test_blocks_inside_of_blocks_are_done_by_one_thread(most):
     def inner(number, _):
+        time.sleep(0.001)
         return threading.get_ident(), number
 
     def outer(number, _):
         return threading.get_ident(), map_blocks(inner, 5, nothing)
 
     with limited(3):
-        results = map_blocks(outer, 6, nothing)
-    for thread, blocks in results:
-        assert blocks == [(thread, number) for number in range(5)]
+        results = map_blocks(outer, 6, nothing, most)
+        for thread, blocks in results:
+            assert blocks == [(thread, number) for number in range(5)]
+        meeting = threading.Barrier(2, timeout=30)
+        map_blocks(lambda number, _: meeting.wait(), 2, nothing)  # several again
 
 
 def test_modes_of_torch_and_numpy_hold_in_all_threads():

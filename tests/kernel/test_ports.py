@@ -63,7 +63,7 @@ def test_scalars_and_open_fronts():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "given", "fits"),
+    ("wanted", "offered", "fits"),
     [
         ("float32", "float32", True),
         ("float32", "float64", False),
@@ -78,8 +78,8 @@ def test_scalars_and_open_fronts():
         ("bool", "bool", True),
     ],
 )
-def test_element_types_and_their_groups(wanted, given, fits):
-    assert Port("C", dtype=wanted).takes_dtype(given) is fits
+def test_element_types_and_their_groups(wanted, offered, fits):
+    assert Port("C", dtype=wanted).takes_dtype(offered) is fits
 
 
 def test_element_types_of_both_libraries_have_one_name():

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
-from specloom import is_temporary, process_tag, write_file
+from specloom import is_temporary, lock_abandoned, open_locked, process_tag, write_file
 from specloom.execution.files import temporary_name
 
 
@@ -41,3 +42,13 @@ def test_what_a_killed_write_leaves_is_known_as_temporary(tmp_path, monkeypatch)
     assert os.waitpid(process, 0)[1] == signal.SIGKILL
     (left,) = tmp_path.iterdir()
     assert is_temporary(left.name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_a_file_is_locked_where_the_library_can_no_longer_be_read(tmp_path, monkeypatch):
+    """As where a process has dropped its privileges."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    handle = open_locked(tmp_path / "a")
+    assert lock_abandoned(tmp_path / "a") is None
+    os.close(handle)
+    os.close(lock_abandoned(tmp_path / "a"))

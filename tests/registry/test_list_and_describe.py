@@ -129,9 +129,9 @@ def test_a_descriptor_of_another_form_is_a_warning(tmp_path, monkeypatch, odd, p
     shipped.write_text(json.dumps({"Twice": odd}))
     monkeypatch.chdir(tmp_path)
     what = f"plugin 'demo': {problem}"
-    for asked in (schema, nodes):
+    for subcommand in (schema, nodes):
         with pytest.warns(SpecloomWarning) as caught:
-            done = CliRunner().invoke(asked, [])
+            done = CliRunner().invoke(subcommand, [])
         assert done.exit_code == 0
         (warning,) = caught
         text = f"{shipped}: W-DESCRIPTOR {what}; it is ignored"

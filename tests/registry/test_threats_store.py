@@ -228,7 +228,7 @@ def test_gc_keeps_what_locks_name_and_waits_for_no_run(locked):
     before = locked.trees()
     locked.wants("rx@v1.0.0")
     locked.run("lock")
-    kept = locked.locked()["plugins"]["rx"]["tree"]
+    pinned_tree = locked.locked()["plugins"]["rx"]["tree"]
     with subprocess.Popen(
         [sys.executable, "-c", f"{PROGRAM}; input()"],
         cwd=locked.project,
@@ -243,7 +243,7 @@ def test_gc_keeps_what_locks_name_and_waits_for_no_run(locked):
     assert locked.run("gc", "--dry-run").stdout.endswith(" bytes\n")
     assert locked.trees() == before
     locked.run("gc")
-    assert locked.trees() == [kept]
+    assert locked.trees() == [pinned_tree]
     assert locked.leftovers() == []
     locked.lock.unlink()
     locked.run("gc")

@@ -34,10 +34,12 @@ def test_malformed_versions_are_refused(text):
         parse_version(text)
 
 
-@pytest.mark.parametrize("text", ["x", ">=", ">=1,,x", "=1", ">=1 <2", "~=1"])
+@pytest.mark.parametrize("text", ["x", ">=", ">=1,,x", "=1", ">=1 <2", "~=1", ">=\uff11"])
 def test_malformed_ranges_are_refused(text):
     with pytest.raises(ValueError, match=r"is not a version range$"):
         parse_range(text)
+    with pytest.raises(ValueError, match=r"is not a version range$"):
+        allows(text, "1.0")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,7 @@ def test_malformed_ranges_are_refused(text):
         (">1.7", "1.7.1 1.8.dev0", "1.7 1.7.0.post1 1.7+local"),
         ("===1.0-x", "1.0-x", "1.0"),
         (">=1.0a1", "1.0a1 1.0rc1", "1.0.dev0"),
+        (">=1", "1.0", "\uff11.0"),
     ],
 )
 def test_ranges_allow_what_pep_440_says(range_, good, bad):
@@ -114,7 +117,7 @@ def test_markers_are_evaluated_for_an_extra():
     assert not requirements.parse("a; extra == 'gpu'").applies("docs")
 
 
-@pytest.mark.parametrize("text", ["", "-e .", "a b", "a>=", "a>=1,,x", "a=1"])
+@pytest.mark.parametrize("text", ["", "-e .", "a b", "a>=", "a>=1,,x", "a=1", "a\n", "a>=\uff11"])
 def test_malformed_requirements_are_refused(text):
     with pytest.raises(ValueError, match="is not a requirement: "):
         requirements.parse(text)

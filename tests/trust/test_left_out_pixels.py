@@ -144,9 +144,9 @@ def test_what_is_not_finite_scores_nan_and_is_decided_normal(ran):
 def test_what_is_left_out_is_still_scored_where_it_is_finite(ran):
     cube, counts, _ = pixels(ran.splits["test"])
     scores, _, _ = predicted(ran.run, ran.splits["test"])
-    beside = np.isfinite(cube).all(-1) & ~counts
-    assert beside.any()
-    assert np.isfinite(scores[beside]).all()
+    uncounted = np.isfinite(cube).all(-1) & ~counts
+    assert uncounted.any()
+    assert np.isfinite(scores[uncounted]).all()
 
 
 def test_neighbours_of_nan_keep_every_bit(ran):

@@ -165,14 +165,14 @@ def cubes(bands):
 @pytest.mark.parametrize("shift", [0.0, 0.49, -0.49])
 def test_wavelengths_within_half_a_nanometre_are_taken(fitted, shift):
     pipeline = Pipeline.load(fitted[1])
-    given = scenes()
-    assert same(used(pipeline, given), used(pipeline, shifted(given, shift)))
+    scene_source = scenes()
+    assert same(used(pipeline, scene_source), used(pipeline, shifted(scene_source, shift)))
 
 
 def test_no_wavelengths_are_taken(fitted):
-    given = scenes()
-    bare = InMemory(test=[{"cube": batch["cube"]} for batch in given.test])
-    assert same(used(Pipeline.load(fitted[1]), given), used(Pipeline.load(fitted[1]), bare))
+    scene_source = scenes()
+    bare = InMemory(test=[{"cube": batch["cube"]} for batch in scene_source.test])
+    assert same(used(Pipeline.load(fitted[1]), scene_source), used(Pipeline.load(fitted[1]), bare))
 
 
 @pytest.mark.parametrize("shift", [0.51, -0.6, 40.0])

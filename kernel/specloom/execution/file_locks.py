@@ -5,9 +5,14 @@ says it to every process that sees the file.
 """
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+if sys.platform != "win32":
+    # With the module: a process may lose its right to read the library before it locks a file.
+    import fcntl
 
 Holder: TypeAlias = Literal["this process", "another process", "unknown"]
 
@@ -25,9 +30,7 @@ def lock_file(handle: int) -> Holder:
     Args:
         handle: The descriptor of the file, which is open for writing.
     """
-    try:
-        import fcntl
-    except ImportError:
+    if sys.platform == "win32":
         return "unknown"
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

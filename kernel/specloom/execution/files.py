@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from platform import node
+from platform import node as host_name
 from typing import Any
 
 from specloom.contract.errors import UnavailableError
@@ -73,7 +73,7 @@ def process_tag() -> str:
     A file or folder with it in its name is of this process alone, also in a folder that several
     machines or containers share.
     """
-    host = re.sub(r"\W", "_", node(), flags=re.ASCII)[:32]
+    host = re.sub(r"\W", "_", host_name(), flags=re.ASCII)[:32]
     process = os.getpid()
     random = os.urandom(4).hex()
     return f"{host}-{process}-{random}"

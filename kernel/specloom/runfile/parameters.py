@@ -24,8 +24,8 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
         hidden.add("name")
     found: dict[str, inspect.Parameter] = {}
     for initialise in _initialisers(cls):
-        parameters = list(inspect.signature(initialise).parameters.values())
-        for parameter in parameters[1:]:  # without ``self``
+        arguments = list(inspect.signature(initialise).parameters.values())
+        for parameter in arguments[1:]:  # without ``self``
             if parameter.name not in hidden and parameter.kind not in VARIADIC:
                 found.setdefault(parameter.name, parameter)
     return found

@@ -308,7 +308,7 @@ class _Builder:
         return self.mapping(keys)
 
     def inside(self) -> Iterator[Any]:
-        """The events of a collection that has begun, without its end."""
+        """The events of a collection that has started, without its end."""
         import yaml
 
         def is_inside(event: Any) -> bool:

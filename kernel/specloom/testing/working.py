@@ -128,12 +128,12 @@ class _KitParts:
         return level == 1
 
     def store(self, subtree: Subtree) -> None:
-        """Note what is stored."""
+        """Remember what is stored."""
         self.stored.append(subtree)
 
 
 def _check_resumption(executor: ResumableExecutor, cls: Any) -> None:
-    """A total with a stored subtree is that of all shares, and further subtrees are stored."""
+    """A total with a stored subtree is that of all shares; nothing but the other is stored."""
     parts = _KitParts()
     shares = [share for share in _shares() if share.number >= 8]
     total = json.loads(executor.resume_total(JOB, shares, parts))

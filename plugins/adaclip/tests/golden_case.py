@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[3]
 PREFIX = ROOT / os.environ.get("SPECLOOM_ADACLIP_GOLDEN", "../shared/adaclip/golden_small")
 FILES = [Path(f"{PREFIX}{suffix}") for suffix in (".json", ".npz")]
 THERE = all(file.is_file() for file in FILES)
-TOLD = json.loads(FILES[0].read_text("utf-8")) if THERE else {"config": {}, "arrays": {}}
-CONFIG = TOLD["config"]
+GOLDEN = json.loads(FILES[0].read_text("utf-8")) if THERE else {"config": {}, "arrays": {}}
+CONFIG = GOLDEN["config"]
 IMAGES = range(len(CONFIG.get("prompts", ())))
-CASES = [name[4:-4] for name in TOLD["arrays"] if re.fullmatch(r"cfg_.*\.map", name)]
+CASES = [name[4:-4] for name in GOLDEN["arrays"] if re.fullmatch(r"cfg_.*\.map", name)]
 
 
 @cache

@@ -143,6 +143,19 @@ def test_what_changed_in_the_store_is_seen(server):
         call("verify", "pinned")
 
 
+def test_a_user_without_a_home_folder_names_another_one(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("SPECLOOM_WEIGHTS", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(UnavailableError) as caught:
+        Store()
+    assert caught.value.what == "there is no home folder for the store of weights"
+    assert caught.value.fix == "set SPECLOOM_WEIGHTS to a folder"
+
+
 def test_an_unknown_name_is_reported(server):
     with pytest.raises(ConfigError, match="by the name 'pined'\n  fix: did you mean 'pinned'"):
         call("fetch", "pined")

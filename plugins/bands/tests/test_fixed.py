@@ -61,12 +61,12 @@ def test_band_info_says_how_far_each_band_is():
 
 def test_a_camera_that_ends_at_700_nm_is_told_so():
     cube, centres = CUBE[..., :31], NM[:31]
-    told = (
+    message = (
         r"^CIRFalseColorSelector: the data have no band at 860 nm: the nearest of 400 to 700 nm "
         r"is at 700 nm, 160 nm away$"
     )
     for tolerance in (None, 200.0):
-        with pytest.warns(UserWarning, match=told):
+        with pytest.warns(UserWarning, match=message):
             CIRFalseColorSelector(tolerance_nm=tolerance)(cube=cube, wavelengths=centres)
     strict = CIRFalseColorSelector(tolerance_nm=20)
     with pytest.raises(
@@ -93,7 +93,7 @@ def test_wavelengths_in_any_order_and_whole_numbers():
 
 
 @pytest.mark.parametrize(
-    ("centres", "told"),
+    ("centres", "message"),
     [
         (NM / 1000, r"the wavelengths, 0.4 to 1, are micrometres, not nano.*\n  fix: multiply"),
         (NM[:60], "there are 60 wavelengths for 61 bands"),
@@ -101,8 +101,8 @@ def test_wavelengths_in_any_order_and_whole_numbers():
         (NM.where(NM > 400, torch.nan), "not positive numbers"),
     ],
 )
-def test_wavelengths_that_are_none(centres, told):
-    with pytest.raises(DataError, match=told):
+def test_wavelengths_that_are_none(centres, message):
+    with pytest.raises(DataError, match=message):
         BaselineFalseRGBSelector()(cube=CUBE, wavelengths=centres)
 
 
@@ -131,7 +131,7 @@ def test_the_nearest_band_and_the_first_of_two():
 
 
 @pytest.mark.parametrize(
-    ("selector", "told"),
+    ("selector", "message"),
     [
         (BaselineFalseRGBSelector((0.65, 0.55, 0.45)), r"wavelengths are \[0.65, 0.55, 0.45\]"),
         (BaselineFalseRGBSelector((650.0, 550.0)), r"wavelengths are \[650.0, 550.0\]"),
@@ -139,9 +139,9 @@ def test_the_nearest_band_and_the_first_of_two():
         (CIRFalseColorSelector(tolerance_nm=-5), "tolerance_nm is -5"),
     ],
 )
-def test_parameters_that_are_wrong(selector, told):
+def test_parameters_that_are_wrong(selector, message):
     for act in (lambda: selector.build({"C": 61}), lambda: selector(cube=CUBE, wavelengths=NM)):
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=message):
             act()
 
 

@@ -136,7 +136,7 @@ def test_nothing_waits_for_the_device():
 
 
 @pytest.mark.parametrize(
-    ("windows", "error", "told"),
+    ("windows", "error", "message"),
     [
         (
             ((440, 500), (500, 580), (1100, 1200)),
@@ -149,8 +149,8 @@ def test_nothing_waits_for_the_device():
         (((0.44, 0.5), (0.5, 0.58), (0.61, 0.7)), ConfigError, "three ranges in nm"),
     ],
 )
-def test_windows_that_give_no_picture(windows, error, told):
-    with pytest.raises(error, match=told):
+def test_windows_that_give_no_picture(windows, error, message):
+    with pytest.raises(error, match=message):
         HighContrastBandSelector(windows)(cube=cubes(1), wavelengths=NM)
 
 

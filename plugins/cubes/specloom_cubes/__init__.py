@@ -28,6 +28,7 @@ MODULES = {
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
+    "files_of_reading": "specloom_cubes.reading",
     "files_of_references": "specloom_cubes.reading",
     "find_cubes": "specloom_cubes.cube_files",
     "find_masks": "specloom_cubes.cube_files",
@@ -82,6 +83,7 @@ __all__ = [
     "cube_name",
     "expand",
     "files_of_cube",
+    "files_of_reading",
     "files_of_references",
     "find_cubes",
     "find_masks",
@@ -135,6 +137,7 @@ if TYPE_CHECKING:
         water_vapour,
     )
     from specloom_cubes.reading import (
+        files_of_reading,
         files_of_references,
         open_cube,
         opened_by_plugin,

@@ -235,8 +235,8 @@ class AnomalyDataNode(TorchNode):
         cube = batch.get("cube")
         if self._images_to_compare <= 0 or not _is_on_host(cube):
             return
-        pixels = np.asarray(cube)
-        if pixels.ndim != 4:
+        pixels = _as_array(cube)
+        if pixels.ndim != 4 or not pixels.size:
             return
         known = fingerprint(pixels)
         if known in self._compared:
@@ -255,7 +255,7 @@ class AnomalyDataNode(TorchNode):
             self._corner_counts = CornerCounts(image.corners())
         if self._corner_counts is None:
             return
-        pixels = np.asarray(cube)
+        pixels = _as_array(cube)
         self._corner_counts.add(pixels[0], self._counted(pixels, batch)[0])
         if rows.stop == image.height:
             self._images_to_compare -= 1
@@ -343,6 +343,13 @@ def _as_float32(cube: Tensor) -> Tensor:
     if cube.dtype == torch.float32:
         return cube
     return cube.to(torch.float32)
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    """An array as one of NumPy, which has no bfloat16."""
+    if isinstance(value, Tensor) and value.dtype == torch.bfloat16:
+        value = value.float()
+    return np.asarray(value)
 
 
 def _is_on_host(value: Any) -> bool:

@@ -14,7 +14,8 @@ from specloom_cubes.cube import AS_STATED, Reading
 from specloom_cubes.cube_files import files_of_cube
 from specloom_cubes.paths import expand
 from specloom_cubes.processing.calibrating import CalibratedCube, Readers
-from specloom_cubes.processing.captures import is_named_as_reference
+from specloom_cubes.processing.captures import find_references, is_named_as_reference
+from specloom_cubes.processing.hyspex import is_hyspex
 from specloom_cubes.processing.options import Calibration, calibration_of, selection_of
 from specloom_cubes.processing.selecting import binned, resampled, select_bands
 from specloom_cubes.rules.tables import Table, read_text, readings
@@ -207,6 +208,44 @@ def files_of_references(cubes: Iterable[Path], reading: Reading) -> set[Path]:
     if calibration.white is not None and calibration.dark is not None:
         return references
     return references | {path for path in listed if is_named_as_reference(path)}
+
+
+def files_of_reading(cube: Path, reading: Reading) -> list[Path]:
+    """The files other than its own that the values of a cube depend on: references and grids.
+
+    Those that the layout of its folder names are among them, where they are found.
+
+    Args:
+        cube: The file of the cube; of an ENVI pair the header.
+        reading: How it is read.
+    """
+    named: list[str | Path] = []
+    selection = selection_of(reading.bands)
+    if selection is not None:
+        named += selection.files.values()
+    calibration = calibration_of(reading.calibration)
+    if calibration is not None:
+        named += calibration.files.values()
+        named += _found_references(cube, calibration)
+    return [file for path in named for file in files_of_cube(expand(path))]
+
+
+def _found_references(cube: Path, calibration: Calibration) -> list[Path]:
+    """The references that are not named; none where they are not found."""
+    data = files_of_cube(cube)[-1]
+    wanted = []
+    if calibration.white is None:
+        wanted.append("white")
+    if calibration.dark is None and not is_hyspex(data):
+        wanted.append("dark")
+    if not wanted:
+        return []
+    try:
+        found = find_references(data, wanted)
+    except DataError:  # reported when the cube is opened
+        return []
+    references = [getattr(found, word) for word in wanted]
+    return [path for path in references if path is not None]
 
 
 def _is_among(cube: Path, files: set[Path]) -> bool:

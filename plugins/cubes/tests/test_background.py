@@ -174,6 +174,21 @@ def test_a_batch_that_comes_again_is_not_compared_again(monkeypatch):
         node.look_at_batch({"cube": torch.from_numpy(batches[1])})
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.uint8])
+def test_cubes_of_any_type_are_compared(dtype):
+    cube = (200 * torch.rand(1, 30, 40, 4, generator=torch.Generator().manual_seed(0))).to(dtype)
+    cube[0, :8] = 250
+    with pytest.warns(UserWarning, match="one and the same spectrum"):
+        AnomalyDataNode([0]).look_at_batch({"cube": cube})
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4, 5), (1, 0, 4, 5), (1, 3, 0, 5), (1, 3, 4, 0)])
+def test_an_image_without_pixels_or_bands_is_not_compared(shape):
+    node = AnomalyDataNode([0])
+    node.look_at_batch({"cube": torch.zeros(shape)})
+    assert node._images_to_compare == IMAGES_COMPARED
+
+
 @pytest.mark.parametrize("rows", [slice(0, 3), slice(27, 30), slice(None)])
 def test_what_equals_a_corner_is_found_in_few_rows(rows):
     cube = np.random.default_rng(0).random((1, 30, 40, 4), np.float32)

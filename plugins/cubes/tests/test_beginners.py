@@ -25,7 +25,7 @@ def here(tmp_path, monkeypatch):
     np.save("scene.npy", CUBE)
 
 
-def told(kind, call, *arguments, **named):
+def message_of(kind, call, *arguments, **named):
     with pytest.raises(kind) as error:
         call(*arguments, **named)
     return str(error.value)
@@ -38,7 +38,7 @@ def read(**named):
 @pytest.mark.parametrize("ending", ["png", "bmp", "jpg", "gif"])
 def test_a_picture_given_as_a_cube(ending):
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(f"x.{ending}")
-    assert told(DataError, open_cube, f"x.{ending}") == (
+    assert message_of(DataError, open_cube, f"x.{ending}") == (
         f"x.{ending} is a picture: it holds colours, not spectra\n"
         f"  fix: give the cube's own file: {READABLE}; a picture may be its mask"
     )
@@ -46,11 +46,11 @@ def test_a_picture_given_as_a_cube(ending):
 
 def test_a_folder_given_as_a_cube_and_a_cube_as_a_folder(tmp_path):
     (tmp_path / "flights").mkdir()
-    assert told(DataError, read, cube="flights") == (
+    assert message_of(DataError, read, cube="flights") == (
         "flights is a folder, not a cube\n"
         "  fix: give one of its files, or name the folder as the path of cubes.Folder"
     )
-    assert told(DataError, Folder("scene.npy").sizes) == (
+    assert message_of(DataError, Folder("scene.npy").sizes) == (
         "scene.npy is a file, not a folder\n"
         "  fix: give the folder that holds it, or use cubes.Scene for one scene"
     )
@@ -63,15 +63,16 @@ def test_bands_that_come_first(tmp_path):
         "the mask {} is 20 x 30, the cube 8 x 20 x 30: bands come first\n"
         "  fix: save the cube as rows x columns x bands"
     )
-    assert told(DataError, read, cube="first.npy", mask="mask.npy") == expected.format("mask.npy")
-    assert told(DataError, read, cube="first.npy", valid="mask.npy") == expected.format("mask.npy")
+    message = expected.format("mask.npy")
+    assert message_of(DataError, read, cube="first.npy", mask="mask.npy") == message
+    assert message_of(DataError, read, cube="first.npy", valid="mask.npy") == message
     for folder, array in (("images", "first.npy"), ("masks", "mask.npy")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.npy").write_bytes((tmp_path / array).read_bytes())
     source = Folder("images", masks="masks", split={"test": ["a"]})
-    assert told(DataError, source.read, "test", [0]) == expected.format("masks/a.npy")
+    assert message_of(DataError, source.read, "test", [0]) == expected.format("masks/a.npy")
     (tmp_path / "nm.csv").write_text("".join(f"{400 + band}\n" for band in range(8)))
-    assert told(DataError, read, cube="first.npy", wavelengths="nm.csv") == (
+    assert message_of(DataError, read, cube="first.npy", wavelengths="nm.csv") == (
         "nm.csv has 8 wavelengths, first.npy has 30 bands\n"
         "  fix: save the cube as rows x columns x bands: its bands seem to come first"
     )
@@ -79,7 +80,7 @@ def test_bands_that_come_first(tmp_path):
 
 def test_a_mask_of_another_size():
     np.save("mask.npy", np.zeros((10, 10), np.uint8))
-    assert told(DataError, read, cube="scene.npy", mask="mask.npy") == (
+    assert message_of(DataError, read, cube="scene.npy", mask="mask.npy") == (
         "the mask mask.npy is 10 x 10, the cube is 20 x 30\n  fix: give the mask of this cube"
     )
 
@@ -93,7 +94,7 @@ def test_wavelengths_in_micrometres(tmp_path):
             found = read_wavelengths("um.csv", open_cube("scene.npy"))
         np.testing.assert_allclose(found, centres * 1000)
     (tmp_path / "um.csv").write_text("wavelength_nm\n" + numbers)
-    assert told(DataError, read, cube="scene.npy", wavelengths="um.csv") == (
+    assert message_of(DataError, read, cube="scene.npy", wavelengths="um.csv") == (
         "um.csv gives 0.4 to 1.1 as wavelength_nm: these are micrometres\n"
         "  fix: correct the numbers, or name the column wavelength"
     )
@@ -101,7 +102,7 @@ def test_wavelengths_in_micrometres(tmp_path):
 
 def test_a_scene_larger_than_the_machine(monkeypatch):
     monkeypatch.setattr(common, "physical_bytes", lambda: 10_000)
-    assert told(UnavailableError, read, cube="scene.npy") == (
+    assert message_of(UnavailableError, read, cube="scene.npy") == (
         "scene.npy has 20 x 30 x 8 values: as a whole they take 0.0 GB of memory, "
         "this machine has 0.0 GB\n"
         "  fix: fit on cubes.Blocks of it, then apply the run with specloom predict, in tiles"
@@ -112,10 +113,10 @@ def test_a_scene_larger_than_the_machine(monkeypatch):
 
 def test_nothing_there(tmp_path):
     fix = "  fix: check the path; it is relative to where you run"
-    assert told(DataError, read, cube="absent.hdr") == f"there is no file absent.hdr\n{fix}"
-    assert told(DataError, Folder("absent").cubes) == f"there is no folder absent\n{fix}"
+    assert message_of(DataError, read, cube="absent.hdr") == f"there is no file absent.hdr\n{fix}"
+    assert message_of(DataError, Folder("absent").cubes) == f"there is no folder absent\n{fix}"
     (tmp_path / "empty").mkdir()
-    assert told(DataError, Folder("empty").sizes) == (
+    assert message_of(DataError, Folder("empty").sizes) == (
         "empty holds no cube that fits '*'\n"
         "  fix: check path and pattern; '**/*' includes folders within"
     )
@@ -134,7 +135,7 @@ def test_what_is_not_there_is_remarked_without_a_pixel(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("bands", "dtype", "told"),
+    ("bands", "dtype", "reported"),
     [
         (1, "uint8", True),
         (1, "float32", True),
@@ -144,12 +145,12 @@ def test_what_is_not_there_is_remarked_without_a_pixel(tmp_path):
         (5, "uint8", False),
     ],
 )
-def test_what_looks_like_a_picture_is_remarked_and_warned_of_once(tmp_path, bands, dtype, told):
+def test_what_looks_like_a_picture_is_remarked_and_warned_of_once(tmp_path, bands, dtype, reported):
     (tmp_path / "many").mkdir()
     np.save("many/x.npy", np.ones((4, 5, bands), dtype))
     folder = Folder("many", split={"test": ["x"]})
     for source in (Scene("many/x.npy"), Blocks("many/x.npy", block=2), folder):
-        assert len(source.notes()) == told
+        assert len(source.notes()) == reported
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
             for _ in range(2):
@@ -172,10 +173,12 @@ def test_small_splits_of_synthetic_scenes_without_an_anomaly():
 
 def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    told_of = told(UnavailableError, Synthetic(scenes=4, height=8, width=8, cache="file").scene, 0)
+    unreadable = message_of(
+        UnavailableError, Synthetic(scenes=4, height=8, width=8, cache="file").scene, 0
+    )
     assert re.fullmatch(
         r"the cache cannot be used: file/\w+/00000\.npz cannot be written: file is a file, not a "
         r"folder\n"
         r"  fix: name another folder as cache, or make room on the disk",
-        told_of,
+        unreadable,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from specloom import DataError
-from specloom_cubes import Folder, Reading, open_cube
+from specloom_cubes import Folder, Reading, files_of_reading, open_cube
 from specloom_cubes.processing.captures import find_references, is_named_as_reference
 
 sys.path.append(str(Path(__file__).parent))
@@ -244,3 +244,27 @@ def test_dark_chocolate_is_calibrated_with_the_dark(tmp_path):
     folder = Folder(str(tmp_path), pattern="*.hdr", split=split, calibration="capture")
     assert list(folder.cubes()) == ["dark_chocolate", "white_chocolate"]
     check(tmp_path / "dark_chocolate.hdr", loop(raw(), white(), dark()))
+
+
+def names(files, folder):
+    return sorted(file.relative_to(folder).as_posix() for file in files)
+
+
+def test_the_files_that_the_values_of_a_cube_depend_on(tmp_path):
+    folder = tmp_path / "capture"
+    headers = write(folder, belt_1=raw(), WHITEREF_belt_1=white(), DARKREF_belt_1=dark())
+    belt = Path(headers["belt_1"])
+    found = ["DARKREF_belt_1.hdr", "DARKREF_belt_1.raw", "WHITEREF_belt_1.hdr"]
+    found = [f"capture/{name}" for name in [*found, "WHITEREF_belt_1.raw"]]
+    assert names(files_of_reading(belt, CAPTURE), tmp_path) == found
+    assert files_of_reading(belt, Reading()) == []
+    other = write(tmp_path / "other", belt_1=white())["belt_1"]
+    named = Reading(calibration={"white": str(other)}, bands={"resample": str(tmp_path / "g.csv")})
+    expected = ["g.csv", "other/belt_1.hdr", "other/belt_1.raw", *found[:2]]
+    assert names(files_of_reading(belt, named), tmp_path) == sorted(expected)
+    (folder / "WHITEREF_belt_1.hdr").unlink()
+    assert files_of_reading(belt, CAPTURE) == []
+    of_hyspex = hyspex(tmp_path, "meadow_raw", raw(), dark().mean(0), 6000)
+    hyspex(tmp_path, "WhiteRef_1", white(), dark().mean(0), 2000)
+    expected = ["WhiteRef_1.hdr", "WhiteRef_1.hyspex"]
+    assert names(files_of_reading(of_hyspex, CAPTURE), tmp_path) == expected

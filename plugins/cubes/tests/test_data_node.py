@@ -124,10 +124,10 @@ def test_nan_passes():
 
 
 @pytest.mark.parametrize(
-    "given", [NM, NM.double(), torch.stack([NM, NM + 0.3]), NM.to(torch.int64)]
+    "wavelengths", [NM, NM.double(), torch.stack([NM, NM + 0.3]), NM.to(torch.int64)]
 )
-def test_wavelengths_of_one_grid(given):
-    out = node([0]).forward(CUBE, None, given)["wavelengths"]
+def test_wavelengths_of_one_grid(wavelengths):
+    out = node([0]).forward(CUBE, None, wavelengths)["wavelengths"]
     assert out.dtype == torch.float32
     assert out.shape == (4,)
     assert torch.equal(out, NM)

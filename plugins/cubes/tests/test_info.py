@@ -20,12 +20,12 @@ from specloom_cubes.formats import open_cube
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 real = pytest.mark.skipif(not DATA.is_dir(), reason="SPECLOOM_TEST_DATA is not there")
-BESIDE = "; cubes.Folder finds it, cubes.Scene needs it as mask"
+FOUND_BY_FOLDER = "; cubes.Folder finds it, cubes.Scene needs it as mask"
 CUBE = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 MASK = np.array([[0, 0, 2, 0], [0, 2, 0, 0], [1, 0, 0, 0]], np.uint8)
 
 
-def told(*arguments):
+def printed(*arguments):
     done = CliRunner().invoke(info, [str(one) for one in arguments], catch_exceptions=False)
     assert done.exit_code == 0
     return done.output
@@ -33,12 +33,14 @@ def told(*arguments):
 
 def rows(*arguments):
     """The lines of the output by their labels."""
-    found = (re.split(r"  +", line.strip(), maxsplit=1) for line in told(*arguments).splitlines())
+    found = (
+        re.split(r"  +", line.strip(), maxsplit=1) for line in printed(*arguments).splitlines()
+    )
     return dict(line for line in found if len(line) == 2)
 
 
 def as_json(*arguments):
-    return json.loads(told("--json", *arguments))
+    return json.loads(printed("--json", *arguments))
 
 
 def envi(folder, cube=CUBE, extra=""):
@@ -68,7 +70,7 @@ def test_everything_that_a_header_says(tmp_path):
         "wavelengths": "400.00 to 700.00 nm, widths 5.00 to 6.00 nm, NOT ascending at band 2",
         "bad bands": "4",
         "scale": "reflectance times 10000",
-        "mask": "x_gt.png (class 0: 9 px, class 1: 1 px, class 2: 2 px)" + BESIDE,
+        "mask": "x_gt.png (class 0: 9 px, class 1: 1 px, class 2: 2 px)" + FOUND_BY_FOLDER,
         "georeference": "UTM 33 North WGS-84, pixel 3 x 3, upper left 997, 2000",
         "no data": "-9, 21.7 % of all values",
         "values": "1 to 58, mean 23.8723",
@@ -76,7 +78,7 @@ def test_everything_that_a_header_says(tmp_path):
         "constant bands": "2",
         "bands without data": "4",
     }
-    assert told(tmp_path / "x.img").splitlines()[1:] == told(path).splitlines()[1:]
+    assert printed(tmp_path / "x.img").splitlines()[1:] == printed(path).splitlines()[1:]
 
 
 def test_a_file_with_several_arrays(tmp_path):
@@ -84,7 +86,7 @@ def test_a_file_with_several_arrays(tmp_path):
     found = rows(tmp_path / "x.mat")
     assert found["format"] == "MATLAB, variable hsi"
     assert found["also there"] == "gt 3 x 4 uint8, lat 3 x 4 float64"
-    text = told(tmp_path / "x.mat")
+    text = printed(tmp_path / "x.mat")
     assert "  mask             gt (class 0: 9 px, class 1: 1 px, class 2: 2 px)\n" in text
     assert "lat is none: its name says that it holds something else" in text
     assert found["wavelengths"] == "not stated"
@@ -94,7 +96,7 @@ def test_a_variable_that_is_asked_for(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["a/cube"], file["b"] = CUBE, CUBE[:, :2]
     with pytest.raises(DataError) as error:
-        told(tmp_path / "x.h5")
+        printed(tmp_path / "x.h5")
     assert "may be the cube: a/cube 3 x 4 x 5 int16, b 3 x 2 x 5 int16" in str(error.value)
     assert error.value.fix == "name one with --variable"
     assert rows(tmp_path / "x.h5", "--variable", "b")["size"].startswith("3 rows x 2 columns")
@@ -137,16 +139,16 @@ def test_pixels_are_read_block_by_block(tmp_path, monkeypatch):
 def test_no_statistics_reads_no_pixel(tmp_path, monkeypatch):
     path = envi(tmp_path)
     monkeypatch.setattr("specloom_cubes.cube.Cube.read", lambda *a: pytest.fail("it read"))
-    told(path, "--no-statistics")
+    printed(path, "--no-statistics")
 
 
 def test_errors_are_those_of_the_readers(tmp_path):
     path = envi(tmp_path)
     (tmp_path / "x.img").write_bytes(bytes(100))
     with pytest.raises(DataError, match="promises 3 x 4 x 5 int16 = 120 bytes"):
-        told(path)
+        printed(path)
     with pytest.raises(DataError, match="there is no file"):
-        told(tmp_path / "absent.hdr")
+        printed(tmp_path / "absent.hdr")
     assert DataError.exit_code == 2
 
 
@@ -176,7 +178,7 @@ def test_errors_are_those_of_the_readers(tmp_path):
         (
             "envi_sandiego/SDData",
             "mask",
-            "SDDataGt.bmp (class 0: 8023 px, class 1: 77 px)" + BESIDE,
+            "SDDataGt.bmp (class 0: 8023 px, class 1: 77 px)" + FOUND_BY_FOLDER,
         ),
         (
             "envi_sandiego/SDData",

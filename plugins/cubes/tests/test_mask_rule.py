@@ -268,11 +268,11 @@ def test_cubes_whose_files_say_nothing_of_validity_are_valid(tmp_path):
 @pytest.mark.parametrize(("mask", "reported"), [(MASK, False), (VALID, True), (1 - MASK, True)])
 def test_a_mask_that_may_be_one_of_valid_pixels_is_reported(tmp_path, mask, reported):
     path = npz(tmp_path / "x.npz", cube=CUBE, mask=mask * 255)
-    remarks = described(path)["remarks"]
-    assert len(remarks) == reported
+    notes = described(path)["remarks"]
+    assert len(notes) == reported
     if reported:
         what = f"the mask mask has {mask.sum()} of 480 pixels in class 255"
-        assert remarks[0].startswith(f"{what}: it may be inverted, or a mask of valid pixels")
+        assert notes[0].startswith(f"{what}: it may be inverted, or a mask of valid pixels")
 
 
 def test_a_preview_beside_its_cube_is_no_mask(tmp_path):

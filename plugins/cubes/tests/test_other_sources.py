@@ -103,9 +103,9 @@ def test_cu3s_of_several_measurements_and_one_mask(cuvis, folder, suffix):
         SingleCu3sDataModule(str(folder)),
         SingleCu3sDataModule(str(folder / "two.cu3s"), split=(1.0, 0.0, 0.0)),
     ):
-        for ask in (source.sizes, source.setup, lambda s=source: next(s.batches("train"))):
+        for call in (source.sizes, source.setup, lambda s=source: next(s.batches("train"))):
             with pytest.raises(DataError) as error:
-                ask()
+                call()
             assert str(error.value) == (
                 f"{folder}/two.cu3s holds 2 measurements and one mask, two{suffix}, lies beside "
                 "it: nothing says which measurement it belongs to\n"
@@ -131,7 +131,9 @@ def test_cu3s_divides_each_split_once(cuvis, folder, monkeypatch):
     source, divided = SingleCu3sDataModule(data_dir=str(folder)), []
     original = cu3s.split_ranges
     monkeypatch.setattr(
-        cu3s, "split_ranges", lambda *given: divided.append(given[0]) or original(*given)
+        cu3s,
+        "split_ranges",
+        lambda *arguments: divided.append(arguments[0]) or original(*arguments),
     )
     for _ in range(3):
         source.read("train", [1])
@@ -148,9 +150,9 @@ def test_cu3s_of_an_empty_folder(cuvis, tmp_path):
 def test_without_cuvis(monkeypatch, folder):
     monkeypatch.setitem(sys.modules, "cuvis", None)
     source = SingleCu3sDataModule(data_dir=str(folder))
-    for ask in (source.sizes, lambda: next(source.batches("train")), source.setup):
+    for call in (source.sizes, lambda: next(source.batches("train")), source.setup):
         with pytest.raises(UnavailableError) as error:
-            ask()
+            call()
         assert "reading .cu3s needs the package cuvis" in str(error.value)
         assert "pip install cuvis, or export to ENVI or MATLAB" in str(error.value)
 

@@ -102,8 +102,8 @@ def test_splits_do_not_overlap():
 def test_the_cache_gives_the_same_scenes(tmp_path):
     plain = Synthetic(**SMALL)
     for _ in range(2):
-        kept = Synthetic(**SMALL, cache=str(tmp_path / "scenes"))
-        for a, b in zip(whole(plain, "val"), whole(kept, "val"), strict=True):
+        cached = Synthetic(**SMALL, cache=str(tmp_path / "scenes"))
+        for a, b in zip(whole(plain, "val"), whole(cached, "val"), strict=True):
             np.testing.assert_array_equal(a, b)
     assert len(list(tmp_path.rglob("*.npz"))) == 2
     list(Synthetic(**SMALL, seed=8, cache=str(tmp_path / "scenes")).batches("val"))

@@ -88,7 +88,7 @@ def test_a_ticket_of_a_folder_needs_neither_the_listing_nor_the_other_cubes(here
     for file in ("0.npy", "2.npy", "3.npy"):
         (here / "many" / file).unlink()
     for name in ("find_cubes", "find_masks", "divide"):
-        monkeypatch.setattr(folder_module, name, lambda *given: pytest.fail("it was listed"))
+        monkeypatch.setattr(folder_module, name, lambda *arguments: pytest.fail("it was listed"))
     found = Folder("absent").read_ticket(tickets[1])
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)

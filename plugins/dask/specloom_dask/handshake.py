@@ -154,7 +154,7 @@ def advice(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _is_eager(trim: str) -> bool:
-    return trim.isdigit() and int(trim) < LEAST_TRIM_BYTES
+    return trim.isdecimal() and int(trim) < LEAST_TRIM_BYTES
 
 
 def _version(name: str) -> str:

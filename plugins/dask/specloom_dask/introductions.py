@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,14 @@ from specloom import (
     IntegrityError,
     SpecloomError,
     SpecloomWarning,
+    open_locked,
     pack_tree,
     process_tag,
     raise_all,
 )
 from specloom_dask.call import call
 from specloom_dask.handshake import PROBE, advice, describe, differences, problems_of
+from specloom_dask.task_keys import new_key
 from specloom_dask.wire import error_of
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ SECONDS = 120
 """How long the workers that are there may take to introduce themselves."""
 
 PAUSE = 0.02
-
-_numbers = count()
 
 
 @dataclass
@@ -92,13 +91,13 @@ class Introductions:
         self._warned: set[str] = set()
 
     def look(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
-        """Ask workers that are new, and take in what others have answered.
+        """Let new workers introduce themselves, and take in what others answered.
 
         Raises:
             SpecloomError: A worker does not fit the job.
         """
         for address in workers.keys() - self.reports.keys() - self._pending.keys():
-            self._pending[address] = self._ask(address)
+            self._pending[address] = self._request(address)
         for address in list(self._pending):
             if address not in workers:
                 del self._pending[address]
@@ -162,7 +161,7 @@ class Introductions:
                 raise self._not_there(address, tree)
             self._shipped.add((address, tree))
             payload = {"tree": tree, "files": pack_tree(tree)}
-            key = f"specloom-store-{os.getpid()}-{next(_numbers)}"
+            key = new_key("store")
             stored = self._client.submit(
                 call, "store", {}, [], payload, key=key, workers=[address], pure=False
             )
@@ -175,12 +174,12 @@ class Introductions:
         fix = "run 'specloom plugins sync' there, or set ship_plugins: true"
         return IntegrityError(what, where=f"worker {address}", fix=fix)
 
-    def _ask(self, address: str) -> Future[Any]:
+    def _request(self, address: str) -> Future[Any]:
         wanted = json.dumps(self._wanted.as_json())
         job: Any = self._job
         if job is None:
             job = dict(self._packed)
-        key = f"specloom-handshake-{os.getpid()}-{next(_numbers)}"
+        key = new_key("handshake")
         return self._client.submit(
             call, "handshake", job, [], wanted, key=key, workers=[address], pure=False
         )
@@ -220,15 +219,20 @@ class Introductions:
 class Probe:
     """A file in the folder of results, which workers that share the folder see.
 
+    Its lock says to other calls into the folder that it is in use.
+
     Args:
         folder: The folder; nothing is written where it is None or not there.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._file: Path | None = None
-        if folder is not None and folder.is_dir():
+        self._handle: int | None = None
+        if folder is None or not folder.is_dir():
+            return
+        while self._handle is None:
             self._file = folder.resolve() / f"{PROBE}{process_tag()}"
-            self._file.touch()
+            self._handle = open_locked(self._file)
 
     def paths(self) -> list[str]:
         """The file, where there is one."""
@@ -238,8 +242,11 @@ class Probe:
 
     def remove(self) -> None:
         """Remove the file."""
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
+        if self._file is None or self._handle is None:
+            return
+        self._file.unlink(missing_ok=True)
+        os.close(self._handle)
+        self._handle = None
 
 
 def paths_in(tickets: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,6 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distributed import as_completed
@@ -17,6 +16,7 @@ from specloom import Parts, Share, UnavailableError, raise_all
 from specloom_dask.call import call
 from specloom_dask.introductions import Introductions, Wanted
 from specloom_dask.stored_subtrees import StoredSubtrees
+from specloom_dask.task_keys import new_key
 from specloom_dask.wire import error_of
 from specloom_jobs import MergeTree
 
@@ -30,8 +30,6 @@ SHARES_PER_WORKER = 2
 
 MOST_REPEATS = 10
 """A share whose result was lost so often, without a worker that died of it, is given up."""
-
-_numbers = count()
 
 
 class JobSession:
@@ -108,7 +106,7 @@ class JobSession:
     def _submit_part(self, data: bytes) -> Future[Any]:
         """A result that an earlier client stored, as the result of a task."""
         result = {"numbers": [], "data": data, "errors": [], "warnings": []}
-        key = f"specloom-part-{next(_numbers)}"
+        key = new_key("part")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it is large: it is sent once
             return self._client.submit(call, "keep", result, [], None, key=key, pure=False)
@@ -126,7 +124,7 @@ class JobSession:
         return self._submit("merge", [], list(parts))
 
     def _submit(self, verb: str, numbers: list[int], payload: Any) -> Future[Any]:
-        key = f"specloom-{verb}-{next(_numbers)}"
+        key = new_key(verb)
         job = self._job
         if verb == "report":
             return self._client.submit(call, verb, {}, numbers, payload, key=key, pure=False)

@@ -37,7 +37,7 @@ class Fleet(NamedTuple):
 
     Args:
         client: Their client.
-        expected: How many were started; 0 where somebody else started them.
+        expected: How many were started; 0 where others started them.
         restore: Starts workers again for those that could not.
     """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from specloom import Subtree
@@ -49,10 +50,22 @@ class StoredSubtrees:
             if total.status == "pending":
                 waiting.append((level, number, total))
             elif total.status == "finished":
-                self._store_total(level, number, total.result())
+                self._store_total(level, number, _fetched(total))
         self._pending = waiting
 
-    def _store_total(self, level: int, number: int, result: Any) -> None:
+    def _store_total(self, level: int, number: int, result: Mapping[str, Any]) -> None:
         assert self._parts is not None, "nothing waits without it"
         if result["data"] is not None:
             self._parts.store(Subtree(level, number, result["data"]))
+
+
+def _fetched(total: Future[Any]) -> Mapping[str, Any]:
+    """The result of a merge; without data where its worker or the scheduler has gone meanwhile.
+
+    The shares that are worked on show which of them it was.
+    """
+    try:
+        result: Mapping[str, Any] = total.result()
+    except (OSError, CancelledError):
+        return {"data": None}
+    return result

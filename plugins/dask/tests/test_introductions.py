@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from specloom import SpecloomError
-from specloom_dask.introductions import Introductions, Wanted
+from specloom import SpecloomError, remove_abandoned
+from specloom_dask.introductions import Introductions, Probe, Wanted
 
 LOADED = {"what": "E-LOADED plugin 'rx': it was imported", "where": "", "fix": "restart"}
 
@@ -60,3 +60,16 @@ def test_a_worker_is_started_again_once_though_its_address_changes(nanny, starts
         introductions.wait(client.workers)
     assert client.starts == starts
     assert caught.value.exit_code == 3
+
+
+def test_the_file_that_workers_look_for_stays_while_another_call_cleans_up(tmp_path):
+    probe = Probe(tmp_path)
+    (path,) = probe.paths()
+    left = tmp_path / ".fleet.host-1-0123abcd"
+    left.touch()
+    remove_abandoned(tmp_path)
+    assert [str(one) for one in tmp_path.iterdir()] == [path]
+    probe.remove()
+    probe.remove()
+    assert list(tmp_path.iterdir()) == []
+    assert Probe(None).paths() == Probe(tmp_path / "absent").paths() == []

@@ -31,6 +31,16 @@ KEY_DIGITS = 32
 NAME = re.compile(r"(\d+)-(\d+)\.safetensors", re.ASCII)
 TOTAL = "total.safetensors"
 
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,
+    safetensors.SafetensorError,
+)
+"""What comes of a file that is damaged."""
+
 
 class JobParts:
     """The totals of a job's complete subtrees, and of all its shares, in a folder.
@@ -165,7 +175,7 @@ class JobParts:
             about = json.loads(entries["about"])
             is_whole = about["sha256"] == hashlib.sha256(data).hexdigest()
             is_current = about["job"] == self._key and about["of"] == digest
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
+        except UNREADABLE:
             is_whole = False
         if not is_whole:
             problem = IntegrityError(

@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from specloom import (
     DataError,
@@ -171,6 +173,28 @@ def test_files_that_changed_are_read_again(here, tmp_path, changed):
     assert Sums.read == [*range(16), 48, 49]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    ["in/a03.IMG", "white/w.raw", "in/DARKREF_a03.raw", "in/whiteReference", "dark_2024.raw"],
+)
+def test_files_that_a_ticket_names_within_or_not_at_all_count(here, tmp_path, changed):
+    """The pixels of a header in other letters, and references, named or found by their names."""
+    for name in ("in", "white"):
+        (tmp_path / name).mkdir()
+    for name in ("white/w.hdr", "in/A03.hdr", changed):
+        (tmp_path / name).write_text("as it was")
+    reading = {"calibration": {"white": str(tmp_path / "white/w.hdr")}, "bands": [1, 2]}
+    items = [{"number": number, "reading": reading} for number in range(50)]
+    for item in items[:16]:
+        item["cube"] = str(tmp_path / "in/A03.hdr")
+    stopped(here, tmp_path / "parts", items, 49)
+    os.utime(tmp_path / changed, ns=(1, 1))
+    total(here, tmp_path / "parts", items)
+    is_of_all = not changed.startswith("in")
+    first = range(48) if is_of_all else range(16)
+    assert Sums.read == [*first, 48, 49]
+
+
 def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:50])
 
@@ -181,7 +205,12 @@ def flipped(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [truncated, flipped, lambda path: path.write_bytes(b"")])
+def nested(path: Path) -> None:
+    about = np.frombuffer(b"[" * 100_000, np.uint8)
+    path.write_bytes(save({"part": np.zeros(1, np.uint8), "about": about}))
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, nested, lambda path: path.write_bytes(b"")])
 def test_a_damaged_part_is_reported_and_made_again(here, tmp_path, damage):
     expected = here.total(JOB, make_shares(tickets(50)))
     stopped(here, tmp_path, tickets(50), 49)

@@ -83,10 +83,14 @@ class ScoreBins:
         return ScoreBins(Bins(**bins))
 
     def add(self, scores: Tensor, targets: Tensor) -> None:
-        """Count float32 ``scores`` (N,) of pixels, which are anomalous by ``targets``."""
-        keys = keys_of(scores.detach().cpu()).numpy()
+        """Count float32 ``scores`` (N,) of pixels, which are anomalous by ``targets``.
+
+        Those that are NaN do not count, as in ``best_threshold``.
+        """
+        scores = scores.detach().cpu()
+        keys = keys_of(scores).numpy()
         places = self._places(keys)
-        is_within = places >= 0
+        is_within = (places >= 0) & ~scores.isnan().numpy()
         places = places[is_within]
         keys = keys[is_within]
         classes = targets.cpu().numpy()[is_within]

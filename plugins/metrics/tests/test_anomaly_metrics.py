@@ -127,9 +127,9 @@ def test_what_is_not_defined_is_left_out():
     no = torch.zeros(1, 2, 2, 1, dtype=torch.bool)
     logits = torch.arange(4.0).view(1, 2, 2, 1)
     assert measure().keys() == COUNTS
-    with pytest.warns(UserWarning, match="no pixel is anomalous in the stage") as told:
+    with pytest.warns(UserWarning, match="no pixel is anomalous in the stage") as caught:
         assert measure({"decisions": no, "targets": no, "logits": logits}).keys() == COUNTS
-    assert str(told[0].message) == (
+    assert str(caught[0].message) == (
         "node 'metrics_anomaly' (AnomalyDetectionMetrics): no pixel is anomalous in the stage "
         "'test', so some metrics are missing: check the masks, and the data node's class numbers"
     )

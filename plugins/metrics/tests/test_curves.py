@@ -55,8 +55,8 @@ def test_rx_on_real_scenes(scene, published):
     content = loadmat(DATA / f"{scene}.mat")
     scores, targets = rx(content["data"]), content["map"] > 0
     assert round(roc_auc(scores, targets), 4) == published
-    for given_scores in (scores, scores.astype(np.float32), np.round(scores)):
-        flat = given_scores.ravel(), targets.ravel()
+    for some_scores in (scores, scores.astype(np.float32), np.round(scores)):
+        flat = some_scores.ravel(), targets.ravel()
         assert roc_auc(*flat) == pytest.approx(roc_auc_score(*flat[::-1]), rel=1e-12)
         want = average_precision_score(*flat[::-1])
         assert average_precision(*flat) == pytest.approx(want, rel=1e-12)

@@ -88,6 +88,13 @@ def test_scores_of_one_bin_are_separated():
     check([-0.0, 0.0, -1e-45, 1e-45], [True, False, True, False], "iou", parts=2)
 
 
+@pytest.mark.parametrize("metric", CRITERIA)
+def test_scores_that_are_not_finite(metric):
+    infinite = [-np.inf, np.inf, 0.5, 0.25, np.inf, -np.inf]
+    check(infinite, [False, True, True, False, False, True], metric)
+    check([0, 1, 2, 3, np.nan, np.nan], [False, True, False, True, False, True], metric)
+
+
 def test_one_class_is_refused():
     counted = ScoreBins()
     counted.add(torch.zeros(5), torch.zeros(5, dtype=torch.bool))

@@ -50,8 +50,8 @@ def cubes(name):
 
 def mixer(data, scheme=(16, 8, 3), **params):
     bands = data.shape[-1]
-    given = {"init_method": "pca", "reduction_scheme": [bands, *scheme], **params}
-    return fit(LearnableChannelMixer(bands, scheme[-1], **given), [{"data": data}])
+    options = {"init_method": "pca", "reduction_scheme": [bands, *scheme], **params}
+    return fit(LearnableChannelMixer(bands, scheme[-1], **options), [{"data": data}])
 
 
 def components(data, count):

@@ -14,8 +14,8 @@ def cubes(seed=0, batch=3, bands=61):
 
 
 def mixer(method="xavier", **params):
-    given = {"reduction_scheme": [61, 16, 8, 3], "init_method": method, **params}
-    node = LearnableChannelMixer(61, 3, **given)
+    options = {"reduction_scheme": [61, 16, 8, 3], "init_method": method, **params}
+    node = LearnableChannelMixer(61, 3, **options)
     return fit(node, [{"data": cubes()}]) if node.requires_initial_fit else node
 
 

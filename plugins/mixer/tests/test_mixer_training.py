@@ -163,7 +163,7 @@ def test_input_channels_may_be_left_out():
     ],
 )
 def test_wrong_parameters_are_told(params, what):
-    with pytest.raises(ConfigError, match=re.escape(what)) as told:
+    with pytest.raises(ConfigError, match=re.escape(what)) as caught:
         LearnableChannelMixer(**{"input_channels": 61, **params}, name="mix")
-    assert "node 'mix' (LearnableChannelMixer)" in told.value.what
-    assert told.value.fix
+    assert "node 'mix' (LearnableChannelMixer)" in caught.value.what
+    assert caught.value.fix

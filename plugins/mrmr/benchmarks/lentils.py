@@ -60,14 +60,16 @@ def beam_search(rx: GlobalRX, rows: Array, labels: Array) -> list[int]:
 
     pairs = sorted(itertools.combinations(every, 2), key=value, reverse=True)[:BEAM]
     known: dict[tuple[int, ...], float] = {}
-    kept: list[tuple[int, ...]] = list(pairs)
+    best_pairs: list[tuple[int, ...]] = list(pairs)
     while True:
-        for few, band in itertools.product(kept, every):
+        for few, band in itertools.product(best_pairs, every):
             if band not in few and (triple := tuple(sorted((*few, band)))) not in known:
                 known[triple] = value(triple)
         best = max(known, key=lambda triple: known[triple])
-        kept = list(itertools.combinations(best, 2))
-        if all(tuple(sorted({*two, b})) in known for two in kept for b in every if b not in two):
+        best_pairs = list(itertools.combinations(best, 2))
+        if all(
+            tuple(sorted({*two, b})) in known for two in best_pairs for b in every if b not in two
+        ):
             return list(best)
 
 

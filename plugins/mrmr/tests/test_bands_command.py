@@ -106,14 +106,14 @@ def test_the_command_takes_a_run_file(tmp_path):
     assert header.split() == ["band", "wavelength", "chosen", "in", "all", "data"]
     assert all("nm" in row and "%" in row for row in rows)
     assert sum("channel" in row for row in rows) == 3
-    told = CliRunner().invoke(bands, [str(tmp_path / "run.yaml"), "--resamples", "5", "--json"])
-    assert len(json.loads(told.output)["selector"]["shares"]) == 21
+    printed = CliRunner().invoke(bands, [str(tmp_path / "run.yaml"), "--resamples", "5", "--json"])
+    assert len(json.loads(printed.output)["selector"]["shares"]) == 21
 
 
 def test_the_command_takes_the_folder_of_a_run(tmp_path):
     (tmp_path / "run.yaml").write_text(RUN)
-    asked = ["run", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "out")]
-    CliRunner().invoke(cli, asked, catch_exceptions=False)
+    words = ["run", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "out")]
+    CliRunner().invoke(cli, words, catch_exceptions=False)
     one, other = (
         CliRunner().invoke(bands, [str(tmp_path / name), "--resamples", "5", "--json"])
         for name in ("out", "run.yaml")
@@ -129,12 +129,12 @@ def test_what_the_selector_reads_is_fitted_first(tmp_path):
     CliRunner().invoke(cli, ["run", str(file), "--out", str(tmp_path / "out")])
     (stopped := tmp_path / "stopped").mkdir()
     (stopped / "run.json").write_bytes((tmp_path / "out/run.json").read_bytes())
-    told = [
+    printed = [
         CliRunner().invoke(bands, [str(place), "--resamples", "5"], catch_exceptions=False).output
         for place in (file, tmp_path / "out", stopped)
     ]
-    assert told[0] == told[1] == told[2]
-    assert "of 16 images or blocks" in told[0]
+    assert printed[0] == printed[1] == printed[2]
+    assert "of 16 images or blocks" in printed[0]
     file.write_text(text.replace("phases:\n  - {type: training.StatisticalTrainer}\n", ""))
     with pytest.raises(ConfigError, match="no phase of the run fits normal, which the selectors"):
         CliRunner().invoke(bands, [str(file)], catch_exceptions=False)

@@ -122,12 +122,12 @@ def test_scores_come_out_as_rows_json_and_a_picture(tmp_path):
     assert [row["auc"] for row in rows] == node.auc_scores.tolist()
     chosen = {row["channel"]: row["band"] for row in rows if row["channel"] is not None}
     assert [chosen[i] for i in range(3)] == node.selected_indices.tolist()
-    told = json.loads(json.dumps(node.scores()))
-    assert told["bands"] == rows
-    assert told["band_indices"] == node.selected_indices.tolist()
+    plain = json.loads(json.dumps(node.scores()))
+    assert plain["bands"] == rows
+    assert plain["band_indices"] == node.selected_indices.tolist()
     node.plot(tmp_path / "scores.png")
     assert imread(tmp_path / "scores.png").std() > 0
-    assert node.fit_summary().startswith(f"bands {', '.join(map(str, told['band_indices']))} (")
+    assert node.fit_summary().startswith(f"bands {', '.join(map(str, plain['band_indices']))} (")
 
 
 def test_without_wavelengths_the_bands_have_numbers_only(tmp_path):

@@ -40,7 +40,7 @@ def test_the_study_of_small_scenes(lentils):
     small = ["scenes=8", "height=24", "width=24", "bands=21", "clean_scenes=0"]
     sets = [f"data.config.{one}" for one in (*small, "anomaly_fraction=0.05")]
     found = lentils.study([*sets, "phases.1.config.epochs=2"])
-    told = list(lentils.lines([7, 8], [found, found]))
-    assert {line.count("|") for line in told} == {6}
+    rows = list(lentils.lines([7, 8], [found, found]))
+    assert {line.count("|") for line in rows} == {6}
     assert all(len(set(nm)) == 3 for name, (*_, nm) in found.items() if name != "(all bands)")
     assert {"RGB", "mRMR full", "ConcreteBandSelector", "search over RX"} < set(found)

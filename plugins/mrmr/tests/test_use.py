@@ -60,12 +60,12 @@ def test_halves_share_no_pixel_and_the_table_is_written(tmp_path):
     few = case._replace(target="few", labels=np.arange(1600) < 10)
     text = "\n".join(use.lines([(case, scores), (few, use.study(few))]))
     use.write(readme, text)
-    told = readme.read_text()
-    assert told.startswith("a\n<!-- use -->\n\n| scene")
-    assert told.endswith("<!-- /use -->\nb\n")
-    assert "old" not in told
-    assert "fewer than 20 pixels of the class: made few." in told
-    table = [line for line in told.splitlines() if line.startswith("|")]
+    written = readme.read_text()
+    assert written.startswith("a\n<!-- use -->\n\n| scene")
+    assert written.endswith("<!-- /use -->\nb\n")
+    assert "old" not in written
+    assert "fewer than 20 pixels of the class: made few." in written
+    table = [line for line in written.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in table}) == 1
 
 
@@ -83,8 +83,8 @@ def test_the_scenes_are_read_in_two_halves():
 
 
 def test_the_readme_has_the_table():
-    told = (PLUGIN / "README.md").read_text("utf-8")
-    table = told.partition("<!-- use -->")[2].partition("<!-- /use -->")[0]
+    written = (PLUGIN / "README.md").read_text("utf-8")
+    table = written.partition("<!-- use -->")[2].partition("<!-- /use -->")[0]
     assert "| **mean** |" in table
     for name in (*use.selectors(3), "full, tuned"):
         assert f"| {name} |" in table

@@ -50,9 +50,15 @@ def as_rows(values: Tensor) -> Rows:
         raise ValueError(f"rows are {tuple(values.shape)} on {values.device}, not (N, C) on cpu")
     if values.dtype not in NAMES:
         values = values.double()
-    if values.shape[1] > 1 and values.stride(1) != 1:
+    if not is_taken_as_it_is(values):
         values = values.contiguous()
     return Rows(values, NAMES[values.dtype])
+
+
+def is_taken_as_it_is(values: Tensor) -> bool:
+    """Whether kernels can read rows (N, C) without a copy, by their type and how they lie."""
+    lies_in_rows = values.dim() == 2 and (values.shape[1] <= 1 or values.stride(1) == 1)
+    return values.dtype in NAMES and lies_in_rows
 
 
 def as_flags(flags: Tensor | None, count: int, name: str) -> Tensor | None:

@@ -44,10 +44,11 @@ class Distances:
         self.triangular = triangular
         self._library = library()
         panel = self._library.products(f"distances_panel_{NAMES[dtype]}")()
-        behind = -columns % panel
+        # At least one panel: its products make the result of a row that is not finite NaN.
+        self._panel_count = max(-(-columns // panel), 1)
+        behind = self._panel_count * panel - columns
         self._center = as_vector(center, self.bands, dtype, "center")
         filled = pad(whitening.detach().to(device="cpu", dtype=dtype), (0, behind))
-        self._panel_count = filled.shape[1] // panel
         self._panels = self._pack(filled, panel)
         self._rest = torch.zeros(filled.shape[1], dtype=dtype)
         if rest is not None:

@@ -66,16 +66,16 @@ class Histograms:
             fits = counts.shape == (len(self.bands), self.bins) and counts.is_contiguous()
             if not fits or counts.dtype != torch.int32 or counts.device.type != "cpu":
                 raise ValueError(f"counts are {counts.dtype} {tuple(counts.shape)}")
-        kept = as_flags(keep, count, "keep")
+        counted = as_flags(keep, count, "keep")
         rares = as_flags(rare, count, "rare")
-        if kept is None or rares is None:
+        if counted is None or rares is None:
             raise ValueError("keep and rare are needed")
         work = torch.empty(self._work_size, dtype=torch.uint8)
         self._library.sums("histograms")(
             c_void_p(pointer),
             c_int64(count),
             c_int64(stride),
-            c_void_p(kept.data_ptr()),
+            c_void_p(counted.data_ptr()),
             c_void_p(rares.data_ptr()),
             c_void_p(self.bands.data_ptr()),
             c_int64(len(self.bands)),

@@ -172,13 +172,29 @@ def _is_current(folder: Path) -> bool:
 
 
 def cache_folder() -> Path:
-    """The folder of the libraries that were compiled here."""
+    """The folder of the libraries that were compiled here.
+
+    Raises:
+        BuildError: No variable names one, and the user has no home folder.
+    """
     stated = os.environ.get(CACHE_SETTING, "")
     if Path(stated).is_absolute():
         return Path(stated)
     configured = os.environ.get("XDG_CACHE_HOME", "")
-    cache_home = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
+    cache_home = Path(configured) if Path(configured).is_absolute() else _home() / ".cache"
     return cache_home / "specloom" / "native-1"
+
+
+def _home() -> Path:
+    """The user's home folder.
+
+    Raises:
+        BuildError: There is none, as in a container for a user that it does not know.
+    """
+    try:
+        return Path.home()
+    except RuntimeError as e:
+        raise BuildError(f"there is no home folder; set {CACHE_SETTING}") from e
 
 
 def _build_once(compiler: toolchain.Compiler, target: Target, folder: Path) -> None:
@@ -199,6 +215,8 @@ def _build_once(compiler: toolchain.Compiler, target: Target, folder: Path) -> N
         try:
             toolchain.build(compiler, target, made)
         except BuildError as e:
+            if not e.lasts:
+                raise
             (made / FAILED).write_text(str(e), "utf-8")
         with suppress(OSError):  # another process was faster
             made.rename(folder)

@@ -9,7 +9,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from specloom_native.arguments import NAMES, Rows, address, as_flags, as_rows, as_vector, library
+from specloom_native.arguments import (
+    NAMES,
+    Rows,
+    address,
+    as_flags,
+    as_rows,
+    as_vector,
+    is_taken_as_it_is,
+    library,
+)
+
+MEDIAN_BLOCK = 1024
+"""The rows of a block of ``first_median``, as in medians.h."""
 
 
 class RowMap(NamedTuple):
@@ -89,6 +101,22 @@ def first_median(
     Raises:
         ValueError: Shapes do not fit, or there are both a map and limits.
     """
+    if is_taken_as_it_is(rows):
+        return _first_median(rows, keep, row_map, limits)
+    # Only the blocks that are looked at are copied, and not a whole image.
+    flags = as_flags(keep, len(rows), "keep")
+    for start in range(0, max(len(rows), 1), MEDIAN_BLOCK):
+        block = slice(start, start + MEDIAN_BLOCK)
+        block_flags = None if flags is None else flags[block]
+        found = _first_median(rows[block], block_flags, row_map, limits)
+        if found is not None:
+            return found
+    return None
+
+
+def _first_median(
+    rows: Tensor, keep: Tensor | None, row_map: RowMap | None, limits: Limits | None
+) -> Tensor | None:
     taken = as_rows(rows)
     bands = taken.values.shape[1]
     medians = torch.empty(bands, dtype=torch.float64)

@@ -48,12 +48,23 @@ AVX512: Flags = (
 )
 NEON: Flags = ("-DREGISTER=32", "-DSUFFIX=neon")
 SECONDS = 600
+SHORTAGES = ("No space left", "Killed", "out of memory", "annot allocate memory")
+"""What compilers print where the machine lacks something for a while."""
 MACHINES = {"AMD64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 SUFFIXES = {"darwin": ".dylib", "win32": ".dll"}
 
 
 class BuildError(Exception):
-    """A library could not be made, in one line."""
+    """A library could not be made, in one line.
+
+    Args:
+        text: Why.
+        lasts: Whether the next attempt would fail as well.
+    """
+
+    def __init__(self, text: str, *, lasts: bool = True) -> None:
+        super().__init__(text)
+        self.lasts = lasts
 
 
 class Unit(NamedTuple):
@@ -194,9 +205,10 @@ def _run(command: Sequence[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     except (OSError, subprocess.SubprocessError) as e:
-        raise BuildError(f"{command[0]} cannot be run: {e}") from e
+        raise BuildError(f"{command[0]} cannot be run: {e}", lasts=False) from e
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         errors = [line for line in lines if "error" in line] or lines
-        raise BuildError(f"{command[0]} fails: {errors[0]}")
+        lasts = done.returncode > 0 and not any(text in done.stderr for text in SHORTAGES)
+        raise BuildError(f"{command[0]} fails: {errors[0]}", lasts=lasts)
     return done.stdout

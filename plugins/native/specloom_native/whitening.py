@@ -40,11 +40,13 @@ def whiten(
         tolerance: An eigenvalue is supported if it is above this, over the largest one.
 
     Raises:
-        ValueError: Shapes or types do not fit.
+        ValueError: Shapes, types or devices do not fit.
     """
     size = bands.numel()
-    if covariance.shape != (size, size) or covariance.dtype != torch.float64:
-        raise ValueError(f"covariance is {covariance.dtype} {tuple(covariance.shape)}")
+    is_right = covariance.dtype == torch.float64 and covariance.is_cpu
+    if not is_right or covariance.shape != (size, size):
+        shape = tuple(covariance.shape)
+        raise ValueError(f"covariance is {covariance.dtype} {shape} on {covariance.device}")
     used = as_flags(bands, size, "bands")
     values = covariance.detach().contiguous()
     kernels = library()

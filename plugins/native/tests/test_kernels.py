@@ -17,12 +17,14 @@ from specloom_native import (
     moments,
     native_library,
     scale,
+    sums,
     usable_rows,
     value_range,
     variances,
     weighted_products,
     whiten,
 )
+from specloom_native.arguments import as_rows
 
 pytestmark = pytest.mark.skipif(native_library() is None, reason=engine().reason)
 
@@ -218,6 +220,16 @@ def test_instruction_sets_give_the_same_bits(monkeypatch):
         found.append((moments(rows, shift).sums.triu(), scores))
     for mine, other in zip(*found, strict=True):
         assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_a_row_that_is_not_finite_gives_nan_also_without_a_column(value):
+    rows = rows_of(3, 4)
+    rows[1, 2] = value
+    out = torch.empty(3)
+    Distances(torch.zeros(4), torch.zeros(4, 0))(rows, out)
+    assert out.isnan().tolist() == [False, True, False]
+    assert out[::2].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 1e38])
@@ -475,6 +487,27 @@ def test_the_median_is_that_of_rows_that_count(dtype):
     assert torch.equal(first_median(rows, keep=keep, limits=limits), limited.median(0).values)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int16])
+def test_for_the_median_no_whole_image_is_copied(dtype, monkeypatch):
+    taken = []
+
+    def counted(values):
+        taken.append(len(values))
+        return as_rows(values)
+
+    rows = (100 * rows_of(5000, 4)).to(dtype).T.contiguous().T
+    keep = torch.zeros(5000, dtype=torch.bool)
+    keep[2050:] = True
+    row_map = RowMap(torch.tensor(2.0), torch.tensor(1.0))
+    expected = first_median(rows.double().contiguous(), keep=keep, row_map=row_map)
+    monkeypatch.setattr(sums, "as_rows", counted)
+    assert torch.equal(first_median(rows, keep=keep, row_map=row_map), expected)
+    assert taken == [1024, 1024, 1024]
+    assert first_median(rows, keep=~keep & keep) is None
+    with pytest.raises(ValueError, match="keep is"):
+        first_median(rows, keep=keep[:-1])
+
+
 def test_the_median_is_of_one_block_of_rows():
     rows = rows_of(3000, 4)
     rows[:1020] = torch.nan
@@ -574,6 +607,7 @@ def test_what_does_not_fit_is_an_error():
         lambda: whiten(torch.eye(4), torch.ones(4, dtype=torch.bool), 0, 0, 0),
         lambda: whiten(torch.eye(3).double(), torch.ones(4, dtype=torch.bool), 0, 0, 0),
         lambda: whiten(torch.eye(4).double(), torch.ones(4), 0, 0, 0),
+        lambda: whiten(torch.eye(4).double().to("meta"), torch.ones(4, dtype=torch.bool), 0, 0, 0),
         lambda: moments(rows[0], shift),
         lambda: moments(rows, shift, keep=torch.ones(9, dtype=torch.bool)),
         lambda: moments(rows, shift, keep=torch.ones(10)),

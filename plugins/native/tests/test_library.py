@@ -72,6 +72,22 @@ def test_it_is_compiled_into_the_cache_where_a_compiler_is(new_cache):
     assert [path.name for path in new_cache.iterdir()] == [found.key]
 
 
+@compiled
+def test_without_a_home_folder_the_pure_engine_runs(new_cache, monkeypatch):
+    """As in a container for a user that it does not know."""
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    assert engine().name == "pure"
+    assert engine().reason == "there is no home folder; set SPECLOOM_NATIVE_CACHE"
+    monkeypatch.setenv("SPECLOOM_NATIVE_CACHE", str(new_cache))
+    loading._engine.cache_clear()
+    assert engine().reason == f"compiled by {COMPILER.name}"
+
+
 def test_without_a_compiler_the_pure_engine_runs(new_cache, monkeypatch):
     monkeypatch.setattr(toolchain, "compilers", lambda: iter(()))
     assert engine().name == "pure"
@@ -92,6 +108,26 @@ def test_a_compiler_that_fails_is_tried_once(new_cache, tmp_path, monkeypatch):
         assert engine().name == "pure"
         assert engine().reason == f"{broken} fails: error: broken"
     assert calls.read_text().splitlines() == ["call"]
+
+
+SHORTAGES = {
+    "it was killed": "kill -9 $$",
+    "a part of it was killed": "echo 'error: Killed signal terminated program cc1' >&2; exit 1",
+    "the disk was full": "echo 'error: writing: No space left on device' >&2; exit 1",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the compiler is a script")
+@pytest.mark.parametrize("script", SHORTAGES.values(), ids=SHORTAGES)
+def test_a_compiler_that_fails_for_a_while_is_tried_again(new_cache, tmp_path, monkeypatch, script):
+    failing = tmp_path / "cc"
+    failing.write_text(f"#!/bin/sh\n{script}\n")
+    failing.chmod(0o755)
+    compiler = toolchain.Compiler((str(failing),), "failing 1.0")
+    monkeypatch.setattr(toolchain, "compilers", lambda: iter([compiler]))
+    assert engine().name == "pure"
+    assert engine().reason.startswith(f"{failing} fails: ")
+    assert list(new_cache.iterdir()) == []
 
 
 def test_another_kind_of_processor_takes_the_pure_engine(new_cache, monkeypatch):

@@ -123,11 +123,11 @@ def test_clip_limits_numbers_and_hides_no_infinity():
 def test_the_map_is_affine(per_channel):
     data = cubes(2, 9, 9, 5, offset=100)
     node = fit(made(per_channel=per_channel), [{"data": data}])
-    given = node.forward_lazy(data)["normalized"]
-    assert given.data is data
-    assert given.dtype == torch.float32
-    assert given.scale.dtype == given.offset.dtype == torch.float64
-    values = given.scale * data.double() + given.offset
+    mapped = node.forward_lazy(data)["normalized"]
+    assert mapped.data is data
+    assert mapped.dtype == torch.float32
+    assert mapped.scale.dtype == mapped.offset.dtype == torch.float64
+    values = mapped.scale * data.double() + mapped.offset
     torch.testing.assert_close(normalized(node, data).double(), values, rtol=1e-6, atol=1e-6)
 
 

@@ -148,13 +148,13 @@ def test_hostile_masks():
     assert missed["object_recall"] == 0
     pixel = np.ones((1, 1, 1, 1), bool)
     assert measured({"decisions": pixel, "targets": pixel})["object_f1"] == 1
-    beside = measured(
+    apart = measured(
         {
             "decisions": np.array([1, 0], bool).reshape(1, 1, 2, 1),
             "targets": np.array([0, 1], bool).reshape(1, 1, 2, 1),
         }
     )
-    assert beside["object_f1"] == 0
+    assert apart["object_f1"] == 0
 
 
 def test_a_stage_without_objects_is_warned_of():

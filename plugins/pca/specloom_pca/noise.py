@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from specloom import LazyAffine, LazyLinear
-from specloom_statistics import Moments
+from specloom_statistics import Moments, join_states, part_of_state
 
 STEPS = {"right": (0, 1), "lower": (1, 0), "lowerright": (1, 1), "lowerleft": (1, -1)}
 """How many rows and columns away the neighbour is, by the direction."""
@@ -79,18 +79,14 @@ class SignalAndNoise:
 
     def state(self) -> dict[str, Tensor]:
         """All sums so far."""
-        state = {"columns": torch.tensor(self.columns)}
-        for name, tensor in self.signal.state().items():
-            state[f"signal.{name}"] = tensor
-        for name, tensor in self.noise.state().items():
-            state[f"noise.{name}"] = tensor
-        return state
+        parts = join_states({"signal": self.signal.state(), "noise": self.noise.state()})
+        return {"columns": torch.tensor(self.columns), **parts}
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the ``state()`` of another one."""
         self.columns += int(state["columns"])
-        self.signal.merge(_part(state, "signal."))
-        self.noise.merge(_part(state, "noise."))
+        self.signal.merge(part_of_state(state, "signal"))
+        self.noise.merge(part_of_state(state, "noise"))
 
 
 def _pairs(image: Tensor, valid: Tensor | None, direction: str) -> Iterator[Pairs]:
@@ -125,11 +121,3 @@ def _under_map(
     if isinstance(data, LazyLinear):
         return LazyLinear(differences, data.matrix, zero, differences.dtype)
     return differences
-
-
-def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    found = {}
-    for name, tensor in state.items():
-        if name.startswith(prefix):
-            found[name.removeprefix(prefix)] = tensor
-    return found

@@ -124,6 +124,6 @@ def test_no_pixel_is_an_error():
     ],
 )
 def test_wrong_parameters_are_told(params, what):
-    with pytest.raises(ConfigError, match=rf"node 'pca' \(TrainablePCA\): {what}") as told:
+    with pytest.raises(ConfigError, match=rf"node 'pca' \(TrainablePCA\): {what}") as caught:
         TrainablePCA(**params, num_channels=3, name="pca")
-    assert told.value.fix
+    assert caught.value.fix

@@ -171,12 +171,12 @@ def test_narrow_products_where_wide_ones_depend_on_the_row(monkeypatch):
     layers = chain([61, 16, 8, 3], torch.float64)
     data = random(2, 20, 30, 61, dtype=torch.float64)
     usual = map_pixels(data, layers, 0.1)
-    asked = []
+    computed = []
 
     def never(shape, columns, dtype):
-        asked.append(columns)
+        computed.append(columns)
         return False
 
     monkeypatch.setattr(module, "_same_for_every_row", never)
     assert torch.allclose(map_pixels(data, layers, 0.1), usual, rtol=1e-13, atol=1e-12)
-    assert {16, 8, 4} == set(asked)
+    assert {16, 8, 4} == set(computed)

@@ -30,7 +30,7 @@ def stretch(values: Tensor, usable: Tensor, clip_one_in: int = 0) -> Tensor:
     """
     flat = values.double().flatten(1, 2)
     unusable = ~usable.flatten(1)[..., None]
-    ordered = flat.masked_fill(unusable, torch.inf).sort(1).values
+    ordered = _sort_pixels(flat.masked_fill(unusable, torch.inf))
     last = usable.flatten(1).sum(1) - 1
     first = torch.zeros_like(last)
     if clip_one_in:
@@ -39,6 +39,14 @@ def stretch(values: Tensor, usable: Tensor, clip_one_in: int = 0) -> Tensor:
     high = _value_at(ordered, (last - first).clamp(min=0))
     relative = torch.where(high > low, (flat - low) / (high - low), 0.5)
     return as_levels(relative).view(values.shape)
+
+
+def _sort_pixels(values: Tensor) -> Tensor:
+    """Return values (B, N, K), sorted over N."""
+    if values.device.type != "cpu":
+        return values.sort(1).values
+    # NumPy's sort is about ten times as fast as that of torch.
+    return torch.from_numpy(np.sort(np.from_dlpack(values.detach()), axis=1))
 
 
 def _value_at(ordered: Tensor, place: Tensor) -> Tensor:

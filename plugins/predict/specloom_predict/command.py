@@ -20,6 +20,7 @@ path = click.Path(path_type=Path)
 
 
 YAML = (".yaml", ".yml")
+SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([A-Z]*)\s*", re.ASCII | re.IGNORECASE)
 LEAST_BYTES = 4096
 """A size without a unit that is smaller is one of which the unit was forgotten."""
 
@@ -37,7 +38,7 @@ class Size(click.ParamType["int"]):
         """The number of bytes that a text means."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+        match = SIZE.fullmatch(str(value))
         unit = None if match is None else _unit_bytes(match[2])
         if match is None or unit is None or not float(match[1]):
             self.fail(f"{value!r} is not a size; write for example 500MB or 2GB", param, ctx)

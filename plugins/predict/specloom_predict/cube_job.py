@@ -151,7 +151,7 @@ class CubeWork:
         self._split: dict[int, SplitWork] = {}
         self._ended: set[int] = set()
         self._left: list[SplitWork] = []
-        self._begun: dict[int, Sequence[Ticket]] = {}
+        self._running: dict[int, Sequence[Ticket]] = {}
 
     def outcomes(self) -> Iterator[tuple[int, CubeOutcome]]:
         """The number and the outcome of each input that workers predict, in any order.
@@ -171,7 +171,7 @@ class CubeWork:
     def _round(self) -> Iterator[tuple[int, CubeOutcome]]:
         """The outcomes of all shares that there are, with those that they give meanwhile."""
         for outcome in self._executor.each(self._job, self._shares()):
-            tickets = self._begun.pop(outcome.number)
+            tickets = self._running.pop(outcome.number)
             if outcome.data is not None:
                 yield from self._read(outcome.data)
             elif len(tickets) == 1:
@@ -185,7 +185,7 @@ class CubeWork:
             tickets = self._following()
             if not tickets:
                 return
-            self._begun[number] = tickets
+            self._running[number] = tickets
             yield Share(number, tickets)
 
     @cached_property

@@ -33,6 +33,7 @@ from specloom import (
     process_tag,
     uninterrupted,
 )
+from specloom_cubes import files_of_reading
 from specloom_predict import record
 from specloom_predict.cube_prediction import FileOptions, RunOptions, predict_cube
 from specloom_predict.in_work import InWork
@@ -193,8 +194,14 @@ class CubeTask:
 
     def stamp(self, one: Input) -> dict[str, Any]:
         """What the results of an input depend on, as it is now."""
+        return record.stamp(self._files(one), self.order.pipeline, self.order.result_options)
+
+    def _files(self, one: Input) -> list[Path]:
+        """Every file on this machine that the results of an input depend on."""
         files = one.files(self.predictor.valid_files)
-        return record.stamp(files, self.order.pipeline, self.order.result_options)
+        if files:
+            files += files_of_reading(files[0], self.predictor.reading)
+        return files
 
     def _predict(self, ticket: Ticket) -> dict[str, Any]:
         one = Input(ticket["input"], "")
@@ -241,7 +248,7 @@ class CubeTask:
         Raises:
             DataError: They have changed since.
         """
-        state = InputState.of(one.address, one.files(self.predictor.valid_files))
+        state = InputState.of(one.address, self._files(one))
         if "tiles" in ticket:
             state = replace(state, before=ticket["files_in"])
             state.check()

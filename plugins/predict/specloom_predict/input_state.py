@@ -10,7 +10,10 @@ from typing import TypeAlias
 from specloom import DataError
 
 State: TypeAlias = Mapping[str, Sequence[int]]
-"""Size and time of the last change of each file, in bytes and nanoseconds, by name."""
+"""Size and time of the last change of each file, in bytes and nanoseconds, by name.
+
+A further file of one name, such as a reference in another folder, has its path.
+"""
 
 
 def states_of(files: Iterable[Path]) -> dict[str, list[int]]:
@@ -22,7 +25,8 @@ def states_of(files: Iterable[Path]) -> dict[str, list[int]]:
         except OSError:
             continue
         if path.is_file():
-            states[path.name] = [state.st_size, state.st_mtime_ns]
+            name = path.name if path.name not in states else str(path)
+            states[name] = [state.st_size, state.st_mtime_ns]
     return states
 
 

@@ -110,15 +110,28 @@ def find_inputs(
                 if Path(address).is_file() or not _is_within(one, results):
                     by_key[one.key] = _merged(one, by_key.get(one.key))
         except SpecloomError as error:
-            errors.append((address, error))
+            errors.append((_encodable(address), error))
         except (OSError, RuntimeError, ValueError) as error:  # closed, a ring of links, no name
-            what = f"{address} cannot be read: {getattr(error, 'strerror', None) or error}"
+            shown = _encodable(address)
+            what = f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}"
             fix = "check the path and its permissions"
-            errors.append((address, DataError(what, fix=fix)))
-    inputs = list(by_key.values())
+            errors.append((shown, DataError(what, fix=fix)))
+    inputs = []
+    for one in by_key.values():
+        shown = _encodable(one.key)
+        if shown == one.key:
+            inputs.append(one)
+        else:
+            what = f"{shown} cannot be predicted: its path is no UTF-8"
+            errors.append((shown, DataError(what, fix="rename it")))
     if valid is not None:
         inputs = _without_valid_files(inputs, valid)
     return inputs, errors
+
+
+def _encodable(text: str) -> str:
+    r"""A text without the bytes of a path that are no UTF-8, which stand there as ``\udce9``."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _merged(one: Input, known: Input | None) -> Input:

@@ -70,6 +70,8 @@ if TYPE_CHECKING:
 SPLIT_ABOVE = 4_000_000_000
 """Bytes of a cube above which workers make it tile by tile, unless a call says otherwise."""
 
+ON_CPU = "the GPU is not used: with --on and --split-above cubes are predicted on the CPU"
+
 HERE = "jobs.Here"
 """The executor in this process."""
 
@@ -260,6 +262,7 @@ def predict_all(
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
     """
+    _check_device(device, on, split_above)
     check_formats(formats)
     check_fail_on(fail_on)
     predictor = Predictor(pipeline, outputs, device, observed, scale, reject_when)
@@ -336,6 +339,21 @@ def _split_size(split_above: int | None, on: str | Executor | None) -> int | Non
         what = f"split_above is {split_above}"
         raise ConfigError(what, fix="set a number of bytes from 1 on, or leave it out")
     return split_above
+
+
+def _check_device(device: str, on: str | Executor | None, split_above: int | None) -> None:
+    """Refuse another device than that of workers, where these predict.
+
+    Raises:
+        ConfigError: It is no CPU.
+    """
+    is_by_workers = on is not None or split_above is not None
+    if is_by_workers and device not in ("auto", "cpu"):
+        raise ConfigError(
+            f"workers compute on the CPU, not on {device}",
+            where=f"--device {device}",
+            fix="leave it out, or leave out --on and --split-above",
+        )
 
 
 def _executor_here(run: Run) -> Executor:
@@ -592,6 +610,8 @@ def _predict_placed(
     job = cube_job(task.predictor, task.order, wanted.outputs, wanted.scale)
     repeated = RepeatedFailures(ignored=wanted.keep_going)
     run = task.predictor.run
+    if run.runtime.device != "cpu":
+        call.summary.notes.append(ON_CPU)
 
     def report_tiles(made: int, count: int) -> None:
         run.hook.progress(run=run, what="tiles", done=made, total=count)
@@ -645,10 +665,13 @@ class _Taking:
         """
         call = self._call
         self._progress(done=0)
-        for number, outcome in work.outcomes():
-            self._take(number, outcome)
-            if call.stopped:
-                break
+        try:
+            for number, outcome in work.outcomes():
+                self._take(number, outcome)
+                if call.stopped:
+                    break
+        except WriteError as error:  # of the ledger, the summary, or the folder of tiles
+            call.stop(str(call.ledger.out), error, len(self._inputs) - self._done)
         remove_abandoned_work(call.ledger.out)  # of workers that died
         call.summary.unexpected = work.unexpected or self._known.task.unexpected
 

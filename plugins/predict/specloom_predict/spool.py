@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from tempfile import SpooledTemporaryFile, gettempdir
+from tempfile import SpooledTemporaryFile
 from typing import Any, TypeVar, overload
 from weakref import finalize
 
-from specloom_predict.scratch import write_errors
+from specloom_predict.scratch import WriteError
 
 T = TypeVar("T")
 
@@ -56,10 +56,14 @@ class Spool(Sequence[T]):
         Raises:
             WriteError: The disk of temporary files is full.
         """
-        line = json.dumps(self._to_plain(value), ensure_ascii=False).encode() + b"\n"
-        with write_errors(Path(gettempdir())):
+        line = json.dumps(self._to_plain(value)).encode() + b"\n"
+        try:
             self._file.seek(self._size)
             self._file.write(line)
+        except OSError as error:
+            what = f"a temporary file cannot be written: {error.strerror or error}"
+            fix = "make room there, or set TMPDIR to a folder with room"
+            raise WriteError(what, where=tempfile.tempdir or "", fix=fix, stops=True) from error
         self._starts.append(self._size)
         self._ranks.append(rank)
         self._size += len(line)

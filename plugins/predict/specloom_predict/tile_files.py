@@ -50,9 +50,11 @@ class TileFolder:
             WriteError: It cannot be made.
         """
         with write_errors(self.path.parent):
-            self.path.mkdir(exist_ok=True)
-            with suppress(FileNotFoundError):  # another process removes it: it has all of them
-                self._handle = open_locked(self.path / LOCK)
+            while True:
+                self.path.mkdir(exist_ok=True)
+                with suppress(FileNotFoundError):  # another process took it for abandoned
+                    self._handle = open_locked(self.path / LOCK)
+                    return
 
     def numbers(self) -> set[int]:
         """The numbers of the tiles that are there."""

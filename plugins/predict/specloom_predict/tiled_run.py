@@ -412,4 +412,8 @@ def _within(inner: slice, outer: slice) -> slice:
 
 
 def _free_bytes() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """The memory that is free; all of the machine's where the system does not say so (macOS)."""
+    name = "SC_AVPHYS_PAGES"
+    if name not in os.sysconf_names:
+        name = "SC_PHYS_PAGES"
+    return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")

@@ -14,7 +14,16 @@ from click.testing import CliRunner
 from specloom import DataError, Pipeline, Plugins
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
-from specloom_predict import Predictor, cube_prediction, many, predict_all, score_pictures, scratch
+from specloom_jobs import Here
+from specloom_predict import (
+    Predictor,
+    cube_prediction,
+    many,
+    predict_all,
+    score_pictures,
+    scratch,
+    tile_files,
+)
 from specloom_predict.command import predict as command
 from specloom_predict.fitted_pipeline import FittedPipeline
 
@@ -143,18 +152,33 @@ def test_results_that_are_removed_meanwhile_stop_a_call(run, cubes, tmp_path, mo
     assert summary.not_started == CUBES - 3
 
 
-def test_a_ledger_that_cannot_be_written_stops_a_call(run, cubes, tmp_path, monkeypatch):
+@pytest.mark.parametrize("on", [None, Here()], ids=["alone", "by an executor"])
+def test_a_ledger_that_cannot_be_written_stops_a_call(run, cubes, tmp_path, monkeypatch, on):
     def full(self, line):
         with scratch.write_errors(tmp_path / "out/ledger"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(many.LedgerFile, "add", full)
-    summary = predict_all(run, [cubes], tmp_path / "out")
+    summary = predict_all(run, [cubes], tmp_path / "out", on=on)
     assert [str(error) for _, error in summary.failed] == [
         f"{tmp_path}/out/ledger cannot be written: No space left on device\n"
         "  fix: choose another folder with --out, or make room on the disk"
     ]
     assert (summary.exit_code, summary.not_started) == (4, CUBES - 1)
+
+
+def test_a_folder_of_tiles_that_cannot_be_made_stops_a_call(run, cubes, tmp_path, monkeypatch):
+    def full(self):
+        with scratch.write_errors(tmp_path / "out"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tile_files.TileFolder, "open", full)
+    options = {"tile_bytes": 64, "split_above": 1}
+    summary = predict_all(run, [cubes], tmp_path / "out", **options)
+    ((address, error),) = summary.failed
+    assert address == str(tmp_path / "out")
+    assert str(error).endswith("make room on the disk")
+    assert (summary.exit_code, summary.not_started, len(summary.done)) == (4, CUBES, 0)
 
 
 def test_a_disk_that_fills_up_while_pictures_are_drawn_is_one_error(

@@ -179,6 +179,34 @@ def test_references_in_a_folder_are_left_out_where_cubes_are_calibrated(tmp_path
     assert [Path(one["input"]).name for one in both.planned] == ["belt.hdr", "white.hdr"]
 
 
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("changed", ["white", "dark"])
+def test_results_are_made_again_where_a_reference_has_changed(tmp_path, named, changed):
+    """References that are named lie in other folders here, with the name of the cube."""
+    folder = captured(tmp_path / "capture")
+    nm = np.array([450.0, 550.0, 650.0])
+    files = {word: folder / f"{word}.raw" for word in ("white", "dark")}
+    calibration = "capture"
+    if named:
+        for word, file in files.items():
+            files[word] = tmp_path / word / "belt.raw"
+            files[word].parent.mkdir()
+            for ending in (".raw", ".hdr"):
+                file.with_suffix(ending).rename(files[word].with_suffix(ending))
+        calibration = {word: str(file.with_suffix(".hdr")) for word, file in files.items()}
+    run = fitted_on(Scene(str(folder / "belt.hdr"), calibration=calibration), tmp_path / "run")
+    out = tmp_path / "out"
+    assert len(predict_all(run, [folder], out).done) == 1
+    before = np.load(out / "belt/scores.npy")
+    assert len(predict_all(run, [folder], out).skipped) == 1
+    level = {"white": 4000, "dark": 200}[changed]
+    write_raw(files[changed], np.full((6, 5, BANDS), level, np.uint16), nm, tint=3.0)
+    assert len(predict_all(run, [folder], out).done) == 1
+    assert (np.load(out / "belt/scores.npy") < before).all()
+    write_raw(folder / "belt.raw", np.full((6, 5, BANDS), 700, np.uint16), nm, tint=3.0)
+    assert len(predict_all(run, [folder], out).done) == 1
+
+
 def test_a_pipeline_that_does_not_calibrate_says_that_it_predicts_references(tmp_path):
     folder = captured(tmp_path / "capture")
     run = fitted_on(Scene(str(folder / "belt.hdr")), tmp_path / "run")

@@ -183,7 +183,7 @@ def test_sizes(text, size):
     assert Size().convert(text, None, None) == size
 
 
-@pytest.mark.parametrize("text", ["much", "0GB", "-1MB", "3 parsecs"])
+@pytest.mark.parametrize("text", ["much", "0GB", "-1MB", "3 parsecs", "9" * 400, "٣GB"])
 def test_what_is_no_size(tmp_path, text):
     found = invoked(tmp_path, "x.npy", "--out", tmp_path, "--memory", text)
     assert found.exit_code == 2

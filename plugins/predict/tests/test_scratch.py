@@ -1,7 +1,6 @@
 """Scratch folders: of one process each, and removed when that process is dead."""
 
 import os
-import platform
 import subprocess
 import sys
 import textwrap
@@ -9,6 +8,7 @@ import textwrap
 import pytest
 
 from specloom import UnavailableError, open_locked, process_tag
+from specloom.execution import files
 from specloom_predict import scratch as module
 from specloom_predict.scratch import remove_leftovers, scratch_folder
 
@@ -140,7 +140,7 @@ def test_a_scratch_folder_that_is_taken_before_it_is_locked_is_made_again(tmp_pa
 
 
 def test_a_name_of_a_host_with_hyphens_and_dots(monkeypatch):
-    monkeypatch.setattr(platform, "node", lambda: "node-7.cluster." + "x" * 99)
+    monkeypatch.setattr(files, "host_name", lambda: "node-7.cluster." + "x" * 99)
     host, process, random = process_tag().split("-")
     assert host == "node_7_cluster_" + "x" * 17
     assert (process, len(random)) == (str(os.getpid()), 8)

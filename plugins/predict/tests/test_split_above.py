@@ -22,6 +22,7 @@ from specloom_objects import FuseRanks, MinimumArea, Smooth
 from specloom_predict import (
     Predictor,
     cube_job,
+    many,
     predict_all,
     scratch,
     split_cube,
@@ -302,6 +303,27 @@ def test_tiles_of_a_process_that_lives_stay(fitted, cube, tmp_path):
     assert not living.path.exists()
 
 
+def test_a_folder_of_tiles_that_goes_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    """Another call may take it for abandoned."""
+    calls = []
+    open_locked = tile_files.open_locked
+
+    def removed_first(path):
+        calls.append(path)
+        if len(calls) == 1:
+            tile_files.remove_abandoned_tiles(tmp_path)
+        return open_locked(path)
+
+    monkeypatch.setattr(tile_files, "open_locked", removed_first)
+    made = TileFolder(tmp_path, "key")
+    made.open()
+    tile_files.remove_abandoned_tiles(tmp_path)
+    assert made.path.exists()
+    made.remove()
+    assert list(tmp_path.iterdir()) == []
+    assert len(calls) == 2
+
+
 def test_two_calls_share_the_tiles_of_a_cube(fitted, cube, tmp_path, made):
     """The second call comes while the first has made some tiles, and is done before it."""
     out = tmp_path / "out"
@@ -568,3 +590,27 @@ def test_tiles_of_an_address_are_of_one_call(fitted, cube, tmp_path):
     for name in joined["entry"]["files"]:
         expected = (tmp_path / "alone/a" / name).read_bytes()
         assert (out / "a" / name).read_bytes() == expected
+
+
+@pytest.mark.parametrize("options", [{"split_above": 1000}, {"on": Here()}])
+def test_another_device_than_that_of_workers_is_refused(fitted, cube, tmp_path, options):
+    with pytest.raises(ConfigError) as caught:
+        predict_all(fitted, [cube], tmp_path / "out", device="cuda:1", **options)
+    assert str(caught.value) == (
+        "--device cuda:1: workers compute on the CPU, not on cuda:1\n"
+        "  fix: leave it out, or leave out --on and --split-above"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_that_is_not_used_is_noted(fitted, cube, tmp_path, monkeypatch):
+    def on_gpu(run):
+        monkeypatch.setattr(run.runtime, "device", "cuda")
+        return Here(run.plugins)
+
+    monkeypatch.setattr(many, "_executor_here", on_gpu)
+    summary = split_all(fitted, [cube], tmp_path / "out")
+    assert len(summary.done) == 1
+    assert summary.notes == [
+        "the GPU is not used: with --on and --split-above cubes are predicted on the CPU"
+    ]

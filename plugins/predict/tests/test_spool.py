@@ -1,6 +1,7 @@
 """A list that lies in a file."""
 
 import errno
+import tempfile
 
 import pytest
 
@@ -17,11 +18,11 @@ def filled(*values):
 
 
 def test_it_is_a_list_of_what_was_added():
-    made = filled({"a": 1}, "ä\n", [2.5, None])
-    assert made == [{"a": 1}, "ä\n", [2.5, None]]
+    made = filled({"a": 1}, "ä\n\udce9", [2.5, None])
+    assert made == [{"a": 1}, "ä\n\udce9", [2.5, None]]
     assert made != filled(1)
     assert made != 3
-    assert (len(made), made[-1], made[1:]) == (3, [2.5, None], ["ä\n", [2.5, None]])
+    assert (len(made), made[-1], made[1:]) == (3, [2.5, None], ["ä\n\udce9", [2.5, None]])
     assert repr(filled(1, 2)) == "Spool([1, 2])"
     assert filled() == []
     with pytest.raises(IndexError):
@@ -50,6 +51,7 @@ def test_it_is_sorted_by_rank():
 
 
 def test_a_full_disk_of_temporary_files_ends_the_call(monkeypatch):
+    tempfile.gettempdir()  # which pytest has used already, unless this runs alone
     made = Spool()
 
     def full(line):
@@ -59,5 +61,7 @@ def test_a_full_disk_of_temporary_files_ends_the_call(monkeypatch):
     with pytest.raises(WriteError) as caught:
         made.append(1)
     assert caught.value.stops
-    assert "cannot be written: No space left on device" in caught.value.what
+    assert caught.value.what == "a temporary file cannot be written: No space left on device"
+    assert caught.value.where == tempfile.gettempdir()
+    assert caught.value.fix == "make room there, or set TMPDIR to a folder with room"
     assert made == []

@@ -20,7 +20,14 @@ from specloom_deciders import BinaryDecider
 from specloom_predict import cube_prediction, predict_all
 from specloom_predict.command import predict as command
 from specloom_predict.measures import Measures
-from specloom_predict.verdicts import COLUMNS, give_verdict, read_rules
+from specloom_predict.verdicts import (
+    COLUMNS,
+    SummaryFile,
+    Verdict,
+    give_verdict,
+    read_rules,
+    verdict_spool,
+)
 from specloom_statistics import DomainMeasure
 
 OUTPUTS = {"scores": "data.cube", "decisions": "decider.decisions"}
@@ -307,3 +314,27 @@ def test_a_cube_that_is_called_as_the_summary(tmp_path):
     summary = predict_all(saved(tmp_path / "run"), [tmp_path / "in"], tmp_path / "out")
     assert summary.done[0]["folder"].startswith(f"{tmp_path}/out/summary.csv-")
     assert len(rows(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize("change", ["none", "order", "another call", "cut"])
+def test_the_summary_is_written_again_only_where_it_differs(tmp_path, change):
+    verdicts = verdict_spool()
+    file = tmp_path / "summary.csv"
+    with SummaryFile(tmp_path, verdicts) as summary:
+        for number in range(3):
+            one = Verdict(f"c{number}.npy", "unjudged", "two\nlines, and a comma")
+            verdicts.append(one, -number if change == "order" else number)
+            summary.add(one)
+        verdicts.sort()
+        before = file.stat().st_ino
+        written = file.read_bytes()
+        if change == "another call":
+            file.write_bytes(written + b"other,accept\n")
+        if change == "cut":
+            file.write_bytes(written[:-5])
+    assert (file.stat().st_ino == before) == (change == "none")
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["cube"] for row in rows] == [one.cube for one in verdicts]
+    assert rows[0]["cube"] == ("c2.npy" if change == "order" else "c0.npy")
+    assert {row["reason"] for row in rows} == {"two\nlines, and a comma"}

@@ -39,17 +39,17 @@ HULLS = dict(shapes_of_hulls())
 
 def hull_of_a_loop(values, places):
     """Andrew's scan of one spectrum."""
-    kept = []
+    corners = []
     for band in range(len(values)):
-        while len(kept) > 1:
-            a, b = kept[-2:]
+        while len(corners) > 1:
+            a, b = corners[-2:]
             slope_before = (values[b] - values[a]) / (places[b] - places[a])
             slope = (values[band] - values[b]) / (places[band] - places[b])
             if slope < slope_before:
                 break
-            kept.pop()
-        kept.append(band)
-    return np.interp(places, places[kept], values[kept])
+            corners.pop()
+        corners.append(band)
+    return np.interp(places, places[corners], values[corners])
 
 
 def test_hulls_are_those_of_a_loop_whatever_rows_are_together():

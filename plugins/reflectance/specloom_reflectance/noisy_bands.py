@@ -14,7 +14,7 @@ from specloom import Batch, ConfigError, Input, NodeError, Output, node
 from specloom.torch import buffer
 from specloom_cubes import water_vapour
 from specloom_reflectance.band_maps import lazy_bands, map_bands
-from specloom_statistics import RunningVariance, StreamingNode
+from specloom_statistics import RunningVariance, StreamingNode, join_states, part_of_state
 
 
 class SignalToNoise:
@@ -52,18 +52,13 @@ class SignalToNoise:
 
     def state(self) -> dict[str, Tensor]:
         """All sums so far."""
-        state = {"wavelengths": self.wavelengths}
-        for name, part in (("signal", self.signal), ("differences", self.differences)):
-            for key, tensor in part.state().items():
-                state[f"{name}.{key}"] = tensor
-        return state
+        states = {"signal": self.signal.state(), "differences": self.differences.state()}
+        return {"wavelengths": self.wavelengths, **join_states(states)}
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the ``state()`` of another one."""
-        for name, part in (("signal", self.signal), ("differences", self.differences)):
-            start = f"{name}."
-            own = {key.removeprefix(start): state[key] for key in state if key.startswith(start)}
-            part.merge(own)
+        self.signal.merge(part_of_state(state, "signal"))
+        self.differences.merge(part_of_state(state, "differences"))
         if not state["wavelengths"].isnan().any():
             self.wavelengths = state["wavelengths"]
 

@@ -38,10 +38,10 @@ def test_weights_give_the_scores_of_a_fit_on_the_weighted_data(params, cache):
 def test_a_weight_of_zero_leaves_the_band_out(params):
     data, w = scene(), W * weights(1, 1, 0, 1, 0, 1)
     node = fit(RXGlobal(6, **params), [{"data": data}])
-    kept = [0, 1, 3, 5]
-    refitted = fit(RXGlobal(4, **params), [{"data": (data * w)[..., kept]}])
+    weighted_bands = [0, 1, 3, 5]
+    refitted = fit(RXGlobal(4, **params), [{"data": (data * w)[..., weighted_bands]}])
     got = run(node, {"data": data * w, "weights": w})["scores"]
-    want = run(refitted, {"data": (data * w)[..., kept]})["scores"]
+    want = run(refitted, {"data": (data * w)[..., weighted_bands]})["scores"]
     torch.testing.assert_close(got, want, rtol=1e-9, atol=0)
 
 

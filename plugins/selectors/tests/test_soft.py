@@ -230,6 +230,6 @@ def test_parameters_that_make_no_sense(params, what):
 
 def test_an_unfitted_selector_refuses_to_run():
     node = SoftChannelSelector(n_select=3, input_channels=61, init_method="variance")
-    for ask in (lambda: node(data=CUBE), node.get_selection_weights):
+    for call in (lambda: node(data=CUBE), node.get_selection_weights):
         with pytest.raises(NodeError, match="SoftChannelSelector is not fitted"):
-            ask()
+            call()

@@ -34,11 +34,13 @@ MODULES = {
     "content_seed": "specloom_statistics.sample",
     "engine_identity": "specloom_statistics.native",
     "image_masks": "specloom_statistics.blocks",
+    "join_states": "specloom_statistics.states",
     "map_moments": "specloom_statistics.sharing",
     "measure_domain": "specloom_statistics.domain.measure",
     "merge_moments": "specloom_statistics.merging",
     "merge_without_waiting": "specloom_statistics.merging",
     "native_kernels": "specloom_statistics.native",
+    "part_of_state": "specloom_statistics.states",
     "quantiles": "specloom_statistics.ranks",
     "row_blocks": "specloom_statistics.blocks",
     "rows_per_block": "specloom_statistics.blocks",
@@ -75,11 +77,13 @@ __all__ = [
     "content_seed",
     "engine_identity",
     "image_masks",
+    "join_states",
     "map_moments",
     "measure_domain",
     "merge_moments",
     "merge_without_waiting",
     "native_kernels",
+    "part_of_state",
     "quantiles",
     "row_blocks",
     "rows_per_block",
@@ -111,6 +115,7 @@ if TYPE_CHECKING:
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
     from specloom_statistics.sharing import FitsByMoments, MomentsNode, map_moments
     from specloom_statistics.sketch import QuantileSketch
+    from specloom_statistics.states import join_states, part_of_state
     from specloom_statistics.support import warn_of_few_pixels
     from specloom_statistics.variance import RunningVariance
 else:

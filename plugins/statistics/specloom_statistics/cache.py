@@ -85,9 +85,10 @@ class EqualTensors:
         before = self._last
         if len(before) != len(values):
             before = [None] * len(values)
-        self._last = [_copy_of(*pair) for pair in zip(values, before, strict=True)]
+        copies = [_copy_of(*pair) for pair in zip(values, before, strict=True)]
+        self._last = copies  # other threads may set it at any time
         found: list[object] = []
-        for value, copied in zip(values, self._last, strict=True):
+        for value, copied in zip(values, copies, strict=True):
             found.append(value if copied is None else copied)
         return found
 

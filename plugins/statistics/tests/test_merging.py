@@ -11,8 +11,10 @@ from specloom_statistics import (
     RunningVariance,
     SampleMoments,
     SmallestKeys,
+    join_states,
     merge_moments,
     merge_without_waiting,
+    part_of_state,
 )
 
 ROW_STATISTICS = [Moments, RunningVariance, RunningExtremes]
@@ -215,6 +217,17 @@ def test_a_sample_of_float64_keeps_its_digits():
     smallest.add(torch.zeros(1, dtype=torch.float64), torch.full((1, 1), 1 / 3))
     smallest.add(torch.ones(1, dtype=torch.float64), torch.full((1, 1), 1 / 3).double())
     assert smallest.rows().dtype == torch.float64
+
+
+def test_joined_states_come_apart_by_their_names():
+    states = {
+        "a": {"count": torch.tensor(1), "a.sum": torch.ones(2)},
+        "ab": {"count": torch.tensor(2)},
+    }
+    joined = join_states(states)
+    assert list(joined) == ["a.count", "a.a.sum", "ab.count"]
+    assert {name: part_of_state(joined, name) for name in states} == states
+    assert part_of_state(joined, "b") == {}
 
 
 @pytest.mark.parametrize("sizes", [(0, 0), (0, 7), (7, 0), (5, 9)])

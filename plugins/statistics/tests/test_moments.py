@@ -1,9 +1,12 @@
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
 
 from specloom import LazyAffine
-from specloom_statistics import Moments
+from specloom_statistics import Moments, native_kernels
+from specloom_statistics.blocks import NATIVE_PART_VALUES
 
 
 def streamed(*batches, **options):
@@ -146,3 +149,24 @@ def test_a_block_in_one_sum_has_the_moments_of_its_rows(rows):
     assert (block.count, block.left_out) == (whole.count, whole.left_out)
     np.testing.assert_allclose(block.mean(), whole.mean(), rtol=1e-13)
     assert whitened_error(block.covariance().numpy(), whole.covariance().numpy()) < 1e-9
+
+
+@pytest.mark.skipif(native_kernels() is None, reason="no kernels run")
+def test_of_an_image_whose_bands_lie_apart_only_parts_are_copied(monkeypatch):
+    """As kernels read rows: an image in BSQ had a copy of the whole in memory."""
+    sums = import_module("specloom_native.sums")
+    as_rows = sums.as_rows
+    taken = []
+
+    def counted(rows):
+        taken.append(rows.numel())
+        return as_rows(rows)
+
+    monkeypatch.setattr(sums, "as_rows", counted)
+    image = torch.rand(7, 700, 800, generator=torch.Generator().manual_seed(0)).permute(1, 2, 0)
+    apart = Moments(7)
+    apart.update(image)
+    assert max(taken) <= NATIVE_PART_VALUES
+    together = Moments(7)
+    together.update(image.contiguous())
+    assert torch.equal(apart.covariance(), together.covariance())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from specloom import DataError, LazyAffine
-from specloom_statistics import Moments, RunningVariance
+from specloom_statistics import Moments, RunningVariance, join_states, part_of_state
 
 TOLERANCE_NM = 0.5
 
@@ -80,25 +80,13 @@ class TargetStatistics:
 
     def state(self) -> Mapping[str, Tensor]:
         """All sums so far."""
-        state = {"wavelengths": self.wavelengths, "floored": self.floored}
-        for name, tensor in self.background.state().items():
-            state[f"background.{name}"] = tensor
-        for name, tensor in self.target.state().items():
-            state[f"target.{name}"] = tensor
-        return state
+        parts = join_states({"background": self.background.state(), "target": self.target.state()})
+        return {"wavelengths": self.wavelengths, "floored": self.floored, **parts}
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the ``state()`` of another one."""
-        self.background.merge(_part(state, "background."))
-        self.target.merge(_part(state, "target."))
+        self.background.merge(part_of_state(state, "background"))
+        self.target.merge(part_of_state(state, "target"))
         self.floored = self.floored + state["floored"].to(self.floored)
         if not bool(state["wavelengths"].isnan().all()):
             self.set_wavelengths(state["wavelengths"])
-
-
-def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    found = {}
-    for name, tensor in state.items():
-        if name.startswith(prefix):
-            found[name.removeprefix(prefix)] = tensor
-    return found

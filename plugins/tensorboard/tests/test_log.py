@@ -157,7 +157,7 @@ def test_files_are_read_in_the_order_in_which_they_were_made(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UnavailableError) as told:
+    with pytest.raises(UnavailableError) as caught:
         Log(tmp_path / "file" / "run").write(0, {"a": 1})
-    assert "TensorBoard's file cannot be written to" in told.value.what
-    assert told.value.fix == "choose another output_dir"
+    assert "TensorBoard's file cannot be written to" in caught.value.what
+    assert caught.value.fix == "choose another output_dir"

@@ -256,10 +256,10 @@ def test_a_killed_run_is_complete_and_a_resumed_one_goes_on(tmp_path):
 
 @pytest.mark.parametrize("name", ["../up", "/root", "a/../../b"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         make(tmp_path, [], run_name=name)
-    assert f"run_name {name!r} of 'monitor' leads out of output_dir" in str(told.value)
-    assert "give a name, and the folder as output_dir" in str(told.value)
+    assert f"run_name {name!r} of 'monitor' leads out of output_dir" in str(caught.value)
+    assert "give a name, and the folder as output_dir" in str(caught.value)
 
 
 def test_nothing_heavy_is_imported_before_the_first_write_nor_tensorflow_then(tmp_path):

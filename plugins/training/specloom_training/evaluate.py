@@ -104,6 +104,7 @@ def evaluate(
     step: int = 0,
     executor: Executor | None = None,
     watch: DomainWatch | None = None,
+    plan: Any = None,
 ) -> dict[str, float]:
     """Run a split once without gradients; metrics and losses by ``node/name``, pooled over it.
 
@@ -118,11 +119,12 @@ def evaluate(
             this process, batch by batch.
         watch: Compares each cube with what the pipeline was fitted on; None for no comparison.
             Executors do not compare.
+        plan: The graph compiled for the split; None to compile it.
     """
     processes.join()
     found: dict[str, float] = {}
     if processes.rank() == 0:
-        found = _measure(run, split, step, executor, watch)
+        found = _measure(run, split, step, executor, watch, plan)
     if processes.count() > 1:
         found = processes.broadcast(found)
         run.metrics[split] = {**run.metrics.get(split, {}), **found}
@@ -135,10 +137,12 @@ def _measure(
     step: int,
     executor: Executor | None,
     watch: DomainWatch | None,
+    plan: Any,
 ) -> dict[str, float]:
     warn_skipped(run, describe_skipped(run.graph, split))
     losses = PooledLosses(run.graph, measured_losses(run.graph, split))
-    plan = run.plan(split)
+    if plan is None:
+        plan = run.plan(split)
     if run.graph.missing_data(split).nodes and not losses.names and not plan.metrics:
         return {}
     plan.start()

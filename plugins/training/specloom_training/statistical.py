@@ -40,6 +40,7 @@ def fit(
     executor: Executor | None = None,
     sample: DomainSample | None = None,
     parts: FitParts | None = None,
+    by_shares: bool | None = None,
 ) -> None:
     """Fit the named nodes, each when everything it reads is fitted.
 
@@ -56,10 +57,13 @@ def fit(
             this process, batch by batch.
         sample: Takes pixels of each batch in the first pass; None for none.
         parts: Where totals outlast this process; None for nowhere.
+        by_shares: What ``can_work_by_shares`` says of the split; None to find out.
     """
     processes.join()
     run.place()
-    way = _way_of_fitting(run, names, split, executor, parts)
+    if by_shares is None:
+        by_shares = can_work_by_shares(run, split)
+    way = _way_of_fitting(run, names, split, executor, parts, by_shares=by_shares)
     nodes: dict[str, Any] = run.graph.nodes
     passes_done = dict.fromkeys(names, 0)
     while passes_done:
@@ -100,13 +104,15 @@ def _way_of_fitting(
     split: str,
     executor: Executor | None,
     parts: FitParts | None,
+    *,
+    by_shares: bool,
 ) -> _Way:
     """How some nodes are fitted: by jobs, share by share, or batch by batch."""
     finished = FinishedPasses(run)
     jobs = None
     if executor is not None:
         jobs = FitJobs(run, executor, split, finished, parts)
-    if not can_work_by_shares(run, split):
+    if not by_shares:
         return _Way(jobs, None, None)
     mergeable = [name for name in names if can_merge(run, name)]
     resumption = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from specloom import ImageWindows
@@ -87,22 +88,9 @@ class WindowedStage:
     """
 
     def __init__(self, run: Run, stage: str, plan: Any) -> None:
+        self._run = run
+        self._stage = stage
         self._plan = plan
-        graph = run.graph
-        names = [step.name for step in plan.steps]
-        local = local_nodes(graph, names)
-        others = [name for name in names if name not in local]
-        wanted = _outputs_of(graph, others)
-        read = {end for step in plan.steps if step.name in others for end in step.reads}
-        ends = sorted(end for end in read if node_of(end) in local)
-        self._batch_maps = {name for name, port in graph.batch.items() if is_map(port)}
-        self._read_of_batch = {name for name in graph.batch if f"batch.{name}" in read}
-        # A node without an output can only run together with all others.
-        self._is_divided = bool(local) and all(graph.nodes[name].outputs for name in others)
-        if self._is_divided:
-            self._first = run.plan(stage, ends)
-            self._second = run.plan(stage, wanted, provided=ends)
-            self._maps = self._batch_maps.union(end for end in ends if is_map(graph.port(end)))
 
     def __call__(self, batch: Batch | ImageWindows, watch: DomainWatch | None = None) -> None:
         """Run one batch.
@@ -111,7 +99,7 @@ class WindowedStage:
             batch: The batch, or an image in windows.
             watch: Compares the cubes with those of the fit; None for no comparison.
         """
-        if isinstance(batch, ImageWindows) and self._is_divided:
+        if isinstance(batch, ImageWindows) and self._division.is_possible:
             sampled = self._run_by_windows(batch)
             if watch is not None:
                 watch.add_image(sampled)
@@ -122,18 +110,51 @@ class WindowedStage:
         if watch is not None:
             watch.add_batch(batch)
 
+    @cached_property
+    def _division(self) -> _Division:
+        """How the stage is divided; most data has no image in windows, and does not need it."""
+        return _Division(self._run, self._stage, self._plan)
+
     def _run_by_windows(self, batch: ImageWindows) -> SampledPixels:
         """Run an image in windows; the pixels of it that are looked at."""
         sampled = SampledPixels(batch.height, batch.width)
-        whole = WholeImage(self._maps, batch.height)
+        division = self._division
+        whole = WholeImage(division.maps, batch.height)
         for rows, window in batch:
             sample_window(sampled, rows, window)
-            of_batch = {name: window[name] for name in self._read_of_batch if name in window}
-            made = self._first(window)
+            of_batch = {name: window[name] for name in division.read_of_batch if name in window}
+            made = division.first(window)
             present = {end: value for end, value in made.items() if value is not None}
             whole.add({**of_batch, **present}, rows)
-        self._second(whole.arguments)
+        division.second(whole.arguments)
         return sampled
+
+
+class _Division:
+    """The plans of the nodes that see one pixel, and of all others.
+
+    Args:
+        run: The run.
+        stage: The stage.
+        plan: The plan of the whole stage.
+    """
+
+    def __init__(self, run: Run, stage: str, plan: Any) -> None:
+        graph = run.graph
+        names = [step.name for step in plan.steps]
+        local = local_nodes(graph, names)
+        others = [name for name in names if name not in local]
+        # A node without an output can only run together with all others.
+        self.is_possible = bool(local) and all(graph.nodes[name].outputs for name in others)
+        if not self.is_possible:
+            return
+        read = {end for step in plan.steps if step.name in others for end in step.reads}
+        ends = sorted(end for end in read if node_of(end) in local)
+        self.first = run.plan(stage, ends)
+        self.second = run.plan(stage, _outputs_of(graph, others), provided=ends)
+        of_batch = {name for name, port in graph.batch.items() if is_map(port)}
+        self.maps = of_batch.union(end for end in ends if is_map(graph.port(end)))
+        self.read_of_batch = {name for name in graph.batch if f"batch.{name}" in read}
 
 
 def _outputs_of(graph: Graph, names: Iterable[str]) -> list[str]:

@@ -26,8 +26,9 @@ sys.path.append(str(Path(__file__).parent))
 import job_toys as toys  # its folder is on the path only now
 
 SCENES = 34
-DOCUMENT = toys.STATISTICS.replace("scenes: 20, height: 24, width: 24, bands: 20", "SIZES").replace(
-    "SIZES", f"scenes: {SCENES}, height: 12, width: 12, bands: 16"
+DOCUMENT = toys.STATISTICS.replace(
+    "scenes: 20, height: 24, width: 24, bands: 20",
+    f"scenes: {SCENES}, height: 12, width: 12, bands: 16",
 )
 
 

@@ -28,21 +28,22 @@ toys = import_module("training_toys")
 
 def offered(values: list[float], **options) -> tuple[list[str], CheckpointTable]:
     """The files that are left after epochs with these values, and the table."""
-    kept, left = CheckpointTable(ModelCheckpointConfig(**{"monitor": "val/iou", **options})), set()
+    stored = CheckpointTable(ModelCheckpointConfig(**{"monitor": "val/iou", **options}))
+    left = set()
     for epoch, value in enumerate(values):
-        name, gone, _ = kept.offer(epoch, {"val/iou": value})
+        name, gone, _ = stored.offer(epoch, {"val/iou": value})
         left -= set(gone)
         left |= {name} - {""}
-    return sorted(left), kept
+    return sorted(left), stored
 
 
 def test_the_best_are_kept_and_of_equals_the_earlier():
-    files, kept = offered([3, 1, 2, 1, 5, math.nan], save_top_k=2)
+    files, stored = offered([3, 1, 2, 1, 5, math.nan], save_top_k=2)
     assert files == ["epoch=01", "epoch=03"]
-    assert [entry[1] for entry in kept.entries] == [1, 3]
-    files, kept = offered([3, 1, 2, 1, 5], save_top_k=3, mode="max")
+    assert [entry[1] for entry in stored.entries] == [1, 3]
+    files, stored = offered([3, 1, 2, 1, 5], save_top_k=3, mode="max")
     assert files == ["epoch=00", "epoch=02", "epoch=04"]
-    assert kept.entries[0][1] == 4
+    assert stored.entries[0][1] == 4
 
 
 def test_nan_is_kept_only_while_there_is_nothing_else():
@@ -51,9 +52,9 @@ def test_nan_is_kept_only_while_there_is_nothing_else():
 
 def test_all_none_and_some_epochs():
     assert len(offered([1, 2, 3], save_top_k=-1)[0]) == 3
-    files, kept = offered([2, 1, 3], save_top_k=0)
+    files, stored = offered([2, 1, 3], save_top_k=0)
     assert files == []
-    assert kept.entries[0][1] == 1
+    assert stored.entries[0][1] == 1
     assert offered([1, 2, 3, 4], save_top_k=-1, every_n_epochs=2)[0] == ["epoch=01", "epoch=03"]
 
 
@@ -92,8 +93,8 @@ def test_early_stopping_counts_the_checks_without_improvement():
         EarlyStoppingConfig("metrics/iou", mode="max", patience=2, min_delta=0.1)
     )
     values = [0.5, 0.55, 0.7, None, 0.75, math.nan]
-    given = [{} if value is None else {"val/metrics/iou": value} for value in values]
-    assert [stopper.should_stop(one) for one in given] == [False, False, False, False, False, True]
+    reported = [{} if value is None else {"val/metrics/iou": value} for value in values]
+    assert [stopper.should_stop(one) for one in reported] == [False] * 5 + [True]
 
 
 def test_a_training_stops_early_and_keeps_the_best(tmp_path):
@@ -138,8 +139,8 @@ def test_the_metrics_of_a_run_are_those_of_the_best_weights():
     sgd = {"name": "sgd", "lr": 3.0}
     checkpoint = {"monitor": "metrics/iou", "mode": "max"}
     GradientTrainer(unfreeze=["weigh"], epochs=6, optimizer=sgd, checkpoint=checkpoint).train(run)
-    told = dict(run.metrics["val"])
-    assert evaluate(run, "val") == told
+    before = dict(run.metrics["val"])
+    assert evaluate(run, "val") == before
 
 
 def test_nothing_that_is_saved_is_pickled(tmp_path):

@@ -19,7 +19,7 @@ from specloom_training.gradient import GradientTrainer
 from specloom_training.gradient.settings import settings_of
 from specloom_training.parsing import to_plain
 
-GIVEN = {
+OPTIONS = {
     "seed": 42,
     "trainer": {
         "max_epochs": 20,
@@ -35,7 +35,7 @@ GIVEN = {
 
 
 def test_nested_mappings_make_nested_objects():
-    made = TrainingConfig.from_dict(GIVEN)
+    made = TrainingConfig.from_dict(OPTIONS)
     assert made.seed == 42
     assert made.trainer.max_epochs == 20
     assert made.trainer.callbacks.early_stopping == [EarlyStoppingConfig("train/bce", patience=20)]
@@ -113,10 +113,10 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("given", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_are_told(given, message):
+@pytest.mark.parametrize(("wrong", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_told(wrong, message):
     with pytest.raises(ConfigError) as caught:
-        TrainingConfig.from_dict(given)
+        TrainingConfig.from_dict(wrong)
     assert str(caught.value) == message
 
 
@@ -156,7 +156,7 @@ def test_callbacks_are_always_there():
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_whole_configuration_is_accepted(whole):
-    training = TrainingConfig.from_dict({**GIVEN, "scheduler": None})
+    training = TrainingConfig.from_dict({**OPTIONS, "scheduler": None})
     training.scheduler = SchedulerConfig("step", step_size=2)
     config = training if whole else training.trainer
     phase = GradientTrainer(trainer_config=config)
@@ -169,7 +169,7 @@ def test_the_whole_configuration_is_accepted(whole):
 
 
 def test_what_is_passed_by_itself_comes_first():
-    training = TrainingConfig.from_dict(GIVEN)
+    training = TrainingConfig.from_dict(OPTIONS)
     optimizer = OptimizerConfig("sgd", lr=0.1)
     scheduler = SchedulerConfig("step", step_size=2)
     phase = GradientTrainer(

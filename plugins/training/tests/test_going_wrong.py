@@ -35,10 +35,10 @@ def test_a_loss_that_is_not_finite_names_node_batch_and_epoch(tmp_path):
     )
     good = toys.run_of()
     trained(good, epochs=1)
-    kept = load_file(tmp_path / "record" / "phase-0.safetensors")
+    stored = load_file(tmp_path / "record" / "phase-0.safetensors")
     expected = good.graph.nodes["weigh"].weights
     assert torch.equal(run.graph.nodes["weigh"].weights, expected)
-    assert torch.equal(kept["node/weigh/weights"], expected)
+    assert torch.equal(stored["node/weigh/weights"], expected)
     assert not list(run.graph.nodes["weigh"].parameters())
 
 
@@ -86,12 +86,13 @@ def test_out_of_memory_says_what_would_fit(error):
     )
 
 
-def test_out_of_memory_with_one_image():
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_out_of_memory_with_one_image(precision):
     run = toys.run_of()
     node = run.graph.nodes["weigh"]
     node.forward = Full(node, 0, NO_MEMORY[0])
     with pytest.raises(UnavailableError) as caught:
-        trained(run)
+        trained(run, precision=precision)
     assert str(caught.value) == (
         "out of memory while training on batches of 2 images, and not even one image fits\n"
         "  fix: use smaller images, a part of the graph that is not trained, or a larger GPU"
@@ -188,7 +189,8 @@ def test_a_loss_that_is_not_trained_is_told_in_python():
         phase.fit()
 
 
-def test_nodes_own_warnings_pass_and_lightnings_do_not():
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_nodes_own_warnings_pass_and_lightnings_do_not(precision):
     run = toys.run_of()
     node = run.graph.nodes["weigh"]
     forward = node.forward
@@ -198,4 +200,4 @@ def test_nodes_own_warnings_pass_and_lightnings_do_not():
         return forward(data)
 
     node.forward = loud
-    assert set(warned(run)) == {"of the node"}
+    assert set(warned(run, precision=precision)) == {"of the node"}

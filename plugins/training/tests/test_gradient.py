@@ -169,9 +169,9 @@ def test_observers_are_told_everything(tmp_path):
     run.plugins.manager.register(watch)
     run.run()
     assert watch.epochs == [(0, 3), (1, 3), (2, 3)]
-    told = {"train/bce/loss", "train/total/loss", "train/learning_rate", "val/bce/loss"}
-    told |= {"train/weigh/temperature", "val/metrics/iou"}
-    assert all(told <= set(watch.numbers[epoch]) for epoch in range(3))
+    expected = {"train/bce/loss", "train/total/loss", "train/learning_rate", "val/bce/loss"}
+    expected |= {"train/weigh/temperature", "val/metrics/iou"}
+    assert all(expected <= set(watch.numbers[epoch]) for epoch in range(3))
     assert watch.numbers[2]["train/weigh/temperature"] == pytest.approx(0.81)
     assert watch.files[0] == "epoch=00.safetensors"
     assert watch.shown == [(epoch, {"train/weigh/largest": "0"}) for epoch in range(3)]

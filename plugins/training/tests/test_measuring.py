@@ -169,7 +169,7 @@ class Deaf(BinaryDecider):
     """A decider that takes a threshold and does not use it."""
 
     def calibrate(self, logit_threshold: float) -> None:
-        self.given = logit_threshold
+        self.calibrated = logit_threshold
 
 
 def test_a_decider_that_misses_the_metric_that_was_found_is_an_error():

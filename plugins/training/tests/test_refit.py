@@ -53,9 +53,9 @@ def test_a_refitted_node_fits_the_weights_that_are_kept():
     head, counting = run.graph.nodes["head"], Counting(run.graph.nodes["head"])
     GradientTrainer(**OPTIONS, check_val_every_n_epoch=2).train(run)
     assert counting.fits == 2 + 1
-    kept = {name: value.clone() for name, value in head.state().items()}
+    before = {name: value.clone() for name, value in head.state().items()}
     StatisticalTrainer(nodes=["head"]).train(run)
-    assert all(torch.equal(kept[name], value) for name, value in head.state().items())
+    assert all(torch.equal(before[name], value) for name, value in head.state().items())
     assert head.scale != 1
 
 

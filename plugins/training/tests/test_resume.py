@@ -121,9 +121,10 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_keeps_the_last_finished_epoch(tmp_path, interruptible):
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_ctrl_c_keeps_the_last_finished_epoch(tmp_path, interruptible, precision):
     handler = signal.getsignal(signal.SIGINT)
-    phase, run = trained(tmp_path, stop=3)
+    phase, run = trained(tmp_path, stop=3, precision=precision)
     assert phase is None
     assert signal.getsignal(signal.SIGINT) is handler
     saved = load_file(tmp_path / RECORD)

@@ -217,8 +217,8 @@ LINKS = [
 def run_of(nodes: Any = None, source: Any = None, links: Any = None, **options: Any) -> Run:
     source = source or Scenes()
     nodes = nodes or nodes_of(**options)
-    given = {"batch_sizes": source.sizes(), "splits": source.splits()}
-    graph = Graph(nodes, links or LINKS, batch=source.outputs, **given)
+    known = {"batch_sizes": source.sizes(), "splits": source.splits()}
+    graph = Graph(nodes, links or LINKS, batch=source.outputs, **known)
     return Run(graph, source, device="cpu")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
 
 BEFORE_SPECIFIER = re.compile(r"\s*[\w.-]+\s*(\[[^\]]*\])?")
-PLAIN = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*([^\s\[\]();@]*)\s*")
+PLAIN = re.compile(r" *([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?) *([^\s\[\]();@]*) *")
 LONGEST_SHOWN = 200  # characters of a requirement in a message
 
 

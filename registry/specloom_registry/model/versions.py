@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 
-PLAIN_VERSION = re.compile(r"(\d{1,9}(?:\.\d{1,9})*)(\+[a-z0-9]+)?")
-PLAIN_CLAUSE = re.compile(r"(>=|<=|==|!=|<|>)(\d{1,9}(?:\.\d{1,9})*)")
+PLAIN_VERSION = re.compile(r"(\d{1,9}(?:\.\d{1,9})*)(\+[a-z0-9]+)?", re.ASCII)
+PLAIN_CLAUSE = re.compile(r"(>=|<=|==|!=|<|>)(\d{1,9}(?:\.\d{1,9})*)", re.ASCII)
 
 
 def parse_version(text: str) -> Version:

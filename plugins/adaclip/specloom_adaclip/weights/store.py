@@ -178,7 +178,11 @@ def _default_folder() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME")
     if cache:
         return Path(cache) / "specloom/weights"
-    return Path.home() / ".cache/specloom/weights"
+    try:
+        return Path.home() / ".cache/specloom/weights"
+    except RuntimeError as error:
+        what = "there is no home folder for the store of weights"
+        raise UnavailableError(what, fix=f"set {FOLDER} to a folder") from error
 
 
 def _checked_name(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,13 +17,17 @@ from specloom_report.collecting.stored_image import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from specloom_report.collecting.held_cube import HeldCube
 
     Pixels = NDArray[Any]
+
+
+COPIED_BYTES = 2 << 20
+"""Cubes of images up to this size are copied; those of larger ones are not."""
 
 
 class Compared(NamedTuple):
@@ -52,14 +57,28 @@ class Shown(NamedTuple):
     bands: Sequence[int]
 
 
+class _Candidate(NamedTuple):
+    """An image that may be shown, and what makes its pictures and spectra.
+
+    A training evaluates a split in each epoch, and the images of the last one alone are shown.
+    """
+
+    rank: tuple[float, ...]
+    store: Callable[[], StoredImage]
+
+
 class Evaluation:
     """The pixels of a pass, and those of its images in which most is wrong."""
 
     def __init__(self) -> None:
         self.sample = PixelSample()
-        #: The images shown, that in which most is wrong last.
-        self.images: list[StoredImage] = []
+        self._candidates: list[_Candidate] = []
         self.has_masks = True
+
+    @property
+    def images(self) -> list[StoredImage]:
+        """The images shown, that in which most is wrong last."""
+        return [one.store() for one in self._candidates]
 
     def add(self, compared: Compared, cube: HeldCube | None, shown: Shown) -> None:
         """Add a batch.
@@ -78,11 +97,11 @@ class Evaluation:
         for image in range(len(compared.decisions)):
             number = first + image
             rank = self._rank(number, _plane(compared.logits, image))
-            if len(self.images) == shown.most and rank <= self.images[0].rank:
+            if len(self._candidates) == shown.most and rank <= self._candidates[0].rank:
                 continue
-            stored = self._store(number, rank, image, compared, cube, shown)
-            insort(self.images, stored, key=_rank_of)
-            del self.images[: -shown.most]
+            candidate = self._candidate(number, rank, image, compared, cube, shown)
+            insort(self._candidates, candidate, key=_rank_of)
+            del self._candidates[: -shown.most]
 
     def _rank(self, number: int, scores: Pixels | None) -> tuple[float, ...]:
         """Return how much is wrong in an image; among equals the first one comes first."""
@@ -96,7 +115,7 @@ class Evaluation:
             highest = float(np.max(scores, initial=-np.inf, where=np.isfinite(scores)))
         return (counts.predicted, highest, -number)
 
-    def _store(
+    def _candidate(
         self,
         number: int,
         rank: tuple[float, ...],
@@ -104,7 +123,7 @@ class Evaluation:
         compared: Compared,
         cube: HeldCube | None,
         shown: Shown,
-    ) -> StoredImage:
+    ) -> _Candidate:
         planes = used_planes(
             compared.decisions[image, ..., 0],
             _plane(compared.targets, image),
@@ -112,14 +131,27 @@ class Evaluation:
             _plane(compared.valid, image),
             _plane(compared.classes, image),
         )
-        place = None
+        if cube is not None and cube.image_bytes <= COPIED_BYTES:
+            # Of the batch, whose arrays may be used again.
+            planes = planes._replace(scores=_copy(planes.scores), classes=_copy(planes.classes))
+            place = Place(cube.copy_image(image), 0)
+            store = partial(store_image, number, rank, planes, place, shown.expected, shown.bands)
+            return _Candidate(rank, store)
+        place_in_batch = None
         if cube is not None:
-            place = Place(cube, image)
-        return store_image(number, rank, planes, place, shown.expected, shown.bands)
+            place_in_batch = Place(cube, image)
+        stored = store_image(number, rank, planes, place_in_batch, shown.expected, shown.bands)
+        return _Candidate(rank, lambda: stored)
 
 
-def _rank_of(image: StoredImage) -> tuple[float, ...]:
+def _rank_of(image: _Candidate) -> tuple[float, ...]:
     return image.rank
+
+
+def _copy(values: Pixels | None) -> Pixels | None:
+    if values is None:
+        return None
+    return values.copy()
 
 
 def _plane(values: Pixels | None, image: int) -> Pixels | None:

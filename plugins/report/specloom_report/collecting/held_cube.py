@@ -32,6 +32,16 @@ class HeldCube:
         self.shape = tuple(shape)
         self.step = step
 
+    @property
+    def image_bytes(self) -> int:
+        """The bytes that are held of one image."""
+        return int(getattr(self._values, "nbytes", 0)) // len(self._values)
+
+    def copy_image(self, image: int) -> HeldCube:
+        """Return a copy of one image, as cubes of a batch of one."""
+        values = to_numpy(self._values[image : image + 1]).copy()
+        return HeldCube(values, (1, *self.shape[1:]), self.step)
+
     def gather(self, image: int, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
         """Return the spectra (n, C) of those pixels of one image that are held."""
         held = (rows % self.step == 0) & (columns % self.step == 0)

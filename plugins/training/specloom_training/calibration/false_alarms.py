@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from scipy import stats
 
 from specloom import DataError
-from specloom_training.calibration.extremes import fit_tail, tail_interval
 from specloom_training.calibration.intervals import CONFIDENCE, rate_interval
 from specloom_training.calibration.normals import NormalScores, Per
 from specloom_training.calibration.sample import Sample
@@ -146,6 +144,8 @@ def chi_square_threshold(
         scale: The factor of a chi-square score in what the decider reads.
         offset: What is added to it.
     """
+    from scipy import stats  # it takes half a second, which other methods do not need
+
     sample = normals.sample()
     pixels = normals.pixels_per_image()
     share = rate
@@ -174,6 +174,8 @@ def tail_threshold(
     Raises:
         DataError: The tail has too few scores, or the rate lies outside it.
     """
+    from specloom_training.calibration.extremes import fit_tail, tail_interval  # scipy.stats
+
     share = tail or TAILS[per]
     sample = normals.sample()
     level = _tail_level(normals, sample, share, per)

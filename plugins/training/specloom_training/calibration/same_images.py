@@ -60,9 +60,12 @@ def check_test_images(run: Run, split: str, what: str) -> None:
 
 def _image_hashes(run: Run, split: str) -> Iterable[int]:
     """A hash of the pixels of each image, by a job where the run has an executor."""
+    job = None
     if run.executor is not None and not no_jobs_because(run, split):
         with suppress(ConfigError):  # a node that no plugin offers
-            return _hashes_by_job(run, run.executor, split)
+            job = make_job(run, TASK, {"split": split})
+    if run.executor is not None and job is not None:
+        return _hashes_by_job(run, run.executor, job, split)
     source = run.source
     names = _names_of_pixels(run)
     batches: Iterator[Batch | ImageWindows] = iter(source.batches(split))
@@ -71,8 +74,7 @@ def _image_hashes(run: Run, split: str) -> Iterable[int]:
     return _hashes_of(batches, names)
 
 
-def _hashes_by_job(run: Run, executor: Executor, split: str) -> list[int]:
-    job = make_job(run, TASK, {"split": split})
+def _hashes_by_job(run: Run, executor: Executor, job: Job, split: str) -> list[int]:
     shares = make_shares(tickets_with_progress(run, split, f"comparing the images of {split}"))
     hashes: list[int] = np.frombuffer(executor.total(job, shares), np.int64).tolist()
     return hashes

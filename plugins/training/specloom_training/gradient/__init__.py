@@ -1,4 +1,4 @@
-"""Gradient training: a phase around PyTorch Lightning."""
+"""Gradient training: a phase around a plain loop and, where it is needed, PyTorch Lightning."""
 
 from specloom_training.gradient.trainer import GradientTrainer
 

@@ -1,4 +1,4 @@
-"""PyTorch Lightning's part: the loop over batches, precision, clipping, accumulation, DDP."""
+"""PyTorch Lightning's part: mixed precision, and several processes (DDP)."""
 
 from __future__ import annotations
 
@@ -11,64 +11,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from specloom import ConfigError, Run, Terminated, UnavailableError, was_terminated
+from specloom import Terminated, UnavailableError, was_terminated
 from specloom_training import processes
-from specloom_training.gradient import memory
-from specloom_training.gradient.session import Session
 
 if TYPE_CHECKING:
-    from specloom_training.gradient.settings import Settings
+    from specloom_training.gradient.session import Session
 
 LOGGERS = ("pytorch_lightning", "lightning_fabric", "lightning")
 MODULES = (r"pytorch_lightning", r"lightning_fabric", r"torch\.", r"torchmetrics")
 
 
-def train(run: Run, settings: Settings, phase: object) -> int:
-    """Train; the epoch whose weights the pipeline then holds.
-
-    However it ends, the pipeline holds finite weights: those of the best epoch, or after an error
-    those of the last epoch that came to its end.
+def run(session: Session) -> None:
+    """Train to the last epoch, or until the session stops.
 
     Raises:
-        NodeError: A loss or a weight is not finite.
-        ConfigError: The precision is not available on this device.
+        UnavailableError: Lightning cannot be imported.
     """
-    processes.join()
-    if settings.trainer.precision == "16-mixed" and run.runtime.device == "cpu":
-        fix = "use bf16-mixed, or a GPU"
-        raise ConfigError("precision '16-mixed' needs a GPU", fix=fix)
-    session = Session(run, settings, phase)
-    try:
-        session.resume()
-        with _deterministic(settings.trainer.deterministic):
-            if session.epoch < session.epochs and not session.stopped:
-                _run_epochs(session)
-        return session.end()
-    except BaseException:
-        session.restore(session.good)
-        raise
-    finally:
-        session.close()
-
-
-def _run_epochs(session: Session) -> None:
     lightning, module = _import_lightning()
-    session.batches.epoch = session.epoch
-    session.batches.max_epochs = session.epochs
     with _quiet(), _interruptible():
         trainer = lightning.Trainer(**_options(session))
-        out_of_memory: Exception | None = None
-        try:
-            trainer.fit(module.SessionModule(session), session.batches)
-        except Exception as e:
-            if not memory.is_out_of_memory(e):
-                raise
-            out_of_memory = e
-        # Within the handler, every error of a trial would have this one as its context.
-        if out_of_memory is not None:
-            raise memory.out_of_memory(session) from out_of_memory
+        trainer.fit(module.SessionModule(session), session.batches)
     for name in session.free:
         session.run.graph.nodes[name].to(session.run.runtime.device)  # Lightning moves them away
 
@@ -154,15 +116,3 @@ def _interruptible() -> Iterator[None]:
         # Other threads may not set it.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
-
-
-@contextmanager
-def _deterministic(enabled: bool) -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled()
-    if enabled:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from specloom import ConfigError
 from specloom_training.gradient import torch_names
+from specloom_training.gradient.eager_optimizers import eager
 from specloom_training.gradient.json_state import from_json, to_json, without_functions
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ class Optimization:
     """
 
     def __init__(self, settings: Settings, parameters: Sequence[nn.Parameter]) -> None:
-        self.optimizer = _make(
-            "optimizer", dict(vars(settings.optimizer)), torch_names.optimizers(), parameters
-        )
+        optimizers = {name: eager(cls) for name, cls in torch_names.optimizers().items()}
+        self.optimizer = _make("optimizer", dict(vars(settings.optimizer)), optimizers, parameters)
         self.scheduler: Any = None
         self.monitor = ""
         self.interval = "epoch"

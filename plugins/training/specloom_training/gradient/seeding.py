@@ -35,8 +35,9 @@ def seed_all(nodes: Mapping[str, Any], *parts: object) -> None:
 def _seed_torch(seed: int) -> None:
     """Seed the generators of torch, as ``torch.manual_seed`` does.
 
-    That one notes the whole stack at each call, for a GPU that may never be used.
+    That one notes the whole stack at each call, also where there is no GPU whose seed it is for.
     """
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_available():
-        torch.cuda.manual_seed_all(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)

@@ -1,8 +1,9 @@
-"""One gradient training from its first epoch to its last, without Lightning."""
+"""One gradient training from its first epoch to its last, whichever loop runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +30,7 @@ from specloom_training.gradient.frozen_front import BATCH, FrozenFront, front_en
 from specloom_training.gradient.losses import Losses, zero
 from specloom_training.gradient.optimization import Optimization, is_finite
 from specloom_training.gradient.seeding import seed_all
+from specloom_training.share_fit import can_work_by_shares
 
 if TYPE_CHECKING:
     from specloom_training.gradient.settings import Settings
@@ -265,8 +267,13 @@ class Session:
     def _validate(self) -> dict[str, float]:
         """The metrics and losses of the validation split, with the current weights."""
         self.refit()
-        values = evaluate(self.run, "val", self.epoch)
+        values = evaluate(self.run, "val", self.epoch, plan=self._validation_plan)
         return {f"val/{name}": value for name, value in values.items()}
+
+    @cached_property
+    def _validation_plan(self) -> Any:
+        """The graph compiled for the validation split, the same in each epoch."""
+        return self.run.plan("val")
 
     def _write_record(self) -> None:
         if self.path is None:
@@ -288,7 +295,18 @@ class Session:
         """Fit the nodes under ``refit`` again, with the current weights."""
         if self.settings.refit:
             with self.run.inference():
-                statistical.fit(self.run, self.settings.refit, "train", notify=False)
+                statistical.fit(
+                    self.run,
+                    self.settings.refit,
+                    "train",
+                    notify=False,
+                    by_shares=self._can_refit_by_shares,
+                )
+
+    @cached_property
+    def _can_refit_by_shares(self) -> bool:
+        """The same in each epoch, and it needs a look at the first files of the split."""
+        return can_work_by_shares(self.run, "train")
 
     def restore(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Set the nodes that change to saved states."""

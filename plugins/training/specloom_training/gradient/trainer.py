@@ -27,7 +27,10 @@ from specloom_training.parsing import in_python, to_plain
 
 
 class GradientTrainer:
-    """A phase that minimises losses by gradients, on PyTorch Lightning.
+    """A phase that minimises losses by gradients.
+
+    PyTorch Lightning does mixed precision and several processes; one process in full precision
+    needs no import of it.
 
     Unfrozen nodes are trained, all others stay as they are. After it the pipeline holds the best
     checkpoint by the checkpoint's monitor (without one: the last epoch), and ``best_epoch`` says
@@ -184,7 +187,7 @@ class GradientTrainer:
 
     def train(self, run: Run) -> None:
         """Train the unfrozen nodes."""
-        from specloom_training.gradient.lightning_loop import train
+        from specloom_training.gradient.training import train
 
         settings, problems = settings_of(self)
         raise_all(problems)
