@@ -84,6 +84,23 @@ class Question:
     wavelengths: Sequence[float] | None = None
     valid: NDArray[Any] | None = None
 
+    def check(self) -> None:
+        """Accept options that belong to the kind of the cube.
+
+        Raises:
+            DataError: One does not.
+        """
+        is_path = isinstance(self.cube, str | Path)
+        if self.variable is not None and not is_path:
+            what = f"the variable {self.variable!r} is only for paths"
+            raise DataError(what, fix="leave it out")
+        if not is_path and not isinstance(self.cube, Upload):
+            return
+        for name in ("wavelengths", "valid"):
+            if getattr(self, name) is not None:
+                what = f"{name} is only for arrays"
+                raise DataError(what, fix="leave it out: the file has its own, or send an array")
+
 
 def numbers_of(cube: Any) -> NDArray[Any]:
     """An array of numbers, little-endian.
@@ -116,3 +133,9 @@ def no_answer(url: str, reason: str) -> AnswerError:
     """The error of a server that does not answer."""
     what = f"{url} does not answer: {reason}"
     return AnswerError(0, what, "check the address, and whether the server runs")
+
+
+def late_answer(url: str, seconds: float, status: int = 0) -> AnswerError:
+    """The error of a server that does not answer within the time of the client."""
+    what = f"{url} did not answer within {seconds:g} s"
+    return AnswerError(status, what, "try again later, or with a longer timeout")

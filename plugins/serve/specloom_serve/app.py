@@ -12,8 +12,10 @@ from urllib.parse import parse_qsl
 import numpy as np
 from fastapi import FastAPI, Request
 from numpy.typing import NDArray
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from specloom import did_you_mean
 from specloom_predict import Predictor
@@ -22,7 +24,7 @@ from specloom_serve.described import describe_pipeline
 from specloom_serve.docs_page import POLICY, docs_page
 from specloom_serve.engine import Engine, late
 from specloom_serve.errors import RefusedError
-from specloom_serve.gate import Gate, error_response
+from specloom_serve.gate import MOST_OF_A_PATH, OPEN_PATHS, Gate, error_response
 from specloom_serve.metrics import Metrics
 from specloom_serve.openapi import PREDICT, TEXT
 from specloom_serve.results import MEDIA_TYPES, Wanted, json_bytes, render
@@ -189,7 +191,11 @@ def app_of(
             summary=(answer.__doc__ or "").strip(),
             response_description="The answer.",
         )
+    for address in OPEN_PATHS:
+        probe = _safe(gets[address], service)
+        app.add_api_route(address, probe, methods=["HEAD"], include_in_schema=False)
     app.add_api_route("/docs", _docs(app, service), methods=["GET"], include_in_schema=False)
+    app.add_exception_handler(HTTPException, _no_such_route(app))
     return Gate(app, service.metrics, service.limits.header_bytes, token, hosts)
 
 
@@ -219,6 +225,22 @@ def _docs(app: FastAPI, service: Service) -> Endpoint:
         return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
     return docs
+
+
+def _no_such_route(app: FastAPI) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What answers requests for other addresses, or with other methods."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        known = sorted(route.path for route in app.routes if isinstance(route, Route))
+        path = request.url.path[:MOST_OF_A_PATH]
+        refused = RefusedError(404, f"there is no address {path!r}", did_you_mean(path, known))
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            allowed = error.headers["Allow"] if error.headers else ""
+            what = f"{request.method} is not answered at {path!r}"
+            refused = RefusedError(405, what, f"use one of: {allowed}")
+        return error_response(refused)
+
+    return refuse
 
 
 def _json(value: Any, status: int = 200) -> Response:

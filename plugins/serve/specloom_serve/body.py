@@ -58,6 +58,10 @@ async def read_body(
     Raises:
         RefusedError: The body is of another type, malformed, too large or late.
     """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        what = "the body is compressed by its content encoding"
+        raise RefusedError(415, what, "send it without 'Content-Encoding'")
     content_type = request.headers.get("content-type", "")
     media_type = content_type.partition(";")[0].strip().lower()
     stated = _stated_length(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom import ConfigError
@@ -50,12 +51,13 @@ class Client:
             ``grpc://127.0.0.1:8081``; ``https`` and ``grpcs`` with TLS.
         token: The token of the server, where it has one.
         timeout: Seconds within which there is an answer.
-        http: A client of httpx2 to use instead of a new one.
+        http: A client of httpx2 to use instead of connections of its own.
         authority: The certificate (PEM) that vouches for the server's, where the system does not
             know it.
 
     Raises:
-        ConfigError: The address is of another kind.
+        ConfigError: The address is of another kind, the token no header, or the timeout not above
+            0; when it is called, the client was closed.
     """
 
     def __init__(
@@ -66,7 +68,13 @@ class Client:
         http: httpx2.Client | None = None,
         authority: str | Path | None = None,
     ) -> None:
-        self._transport = _transport(url, token, timeout, http, authority)
+        if not (token.isascii() and token.isprintable()):
+            what = "the token has characters that no header holds"
+            raise ConfigError(what, fix="use the token that the server was started with")
+        if timeout is not None and not 0 < timeout < TIMEOUT_MAX:
+            what = f"the timeout is {timeout:g} s"
+            raise ConfigError(what, fix="set a number of seconds above 0")
+        self._opened: Transport | None = _transport(url, token, timeout, http, authority)
 
     def predict(
         self,
@@ -85,10 +93,13 @@ class Client:
             valid: Of an array: which pixels count, bool (H, W).
 
         Raises:
-            DataError: The array holds objects, or a file that is sent is not there.
+            DataError: The array holds objects, a file that is sent is not there, or an option is
+                for cubes of another kind.
             AnswerError: The server refuses, or does not answer.
         """
-        return self._transport.predict(Question(cube, variable, wavelengths, valid))
+        question = Question(cube, variable, wavelengths, valid)
+        question.check()
+        return self._transport().predict(question)
 
     def describe(
         self,
@@ -101,10 +112,13 @@ class Client:
         """Verdict, measures, objects and notes for one cube, without its maps.
 
         Raises:
-            DataError: The array holds objects, or a file that is sent is not there.
+            DataError: The array holds objects, a file that is sent is not there, or an option is
+                for cubes of another kind.
             AnswerError: The server refuses, or does not answer.
         """
-        return self._transport.describe(Question(cube, variable, wavelengths, valid))
+        question = Question(cube, variable, wavelengths, valid)
+        question.check()
+        return self._transport().describe(question)
 
     def picture(
         self,
@@ -116,10 +130,13 @@ class Client:
         """One output for one cube as PNG; by default the scores.
 
         Raises:
-            DataError: The array holds objects, or a file that is sent is not there.
+            DataError: The array holds objects, a file that is sent is not there, or an option is
+                for cubes of another kind.
             AnswerError: The server refuses, or does not answer.
         """
-        return self._transport.picture(Question(cube, variable), output)
+        question = Question(cube, variable)
+        question.check()
+        return self._transport().picture(question, output)
 
     def pipeline(self) -> dict[str, Any]:
         """The pipeline of the server, with its plugins.
@@ -127,15 +144,27 @@ class Client:
         Raises:
             AnswerError: The server refuses, or does not answer.
         """
-        return self._transport.pipeline()
+        return self._transport().pipeline()
 
     def is_ready(self) -> bool:
         """Whether the server takes requests."""
-        return self._transport.is_ready()
+        return self._transport().is_ready()
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        if self._opened is not None:
+            self._opened.close()
+        self._opened = None
+
+    def _transport(self) -> Transport:
+        """What speaks the protocol.
+
+        Raises:
+            ConfigError: The client was closed.
+        """
+        if self._opened is None:
+            raise ConfigError("the client was closed", fix="make another Client")
+        return self._opened
 
     def __enter__(self) -> Self:
         return self

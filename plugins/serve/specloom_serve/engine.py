@@ -15,11 +15,13 @@ import numpy as np
 from specloom import ConfigError, SpecloomError
 from specloom_cubes import array_cube
 from specloom_serve.errors import DeadlineError, EngineStoppedError, QueueFullError
+from specloom_serve.results import describe
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from specloom_cubes import Cube
     from specloom_predict import Prediction, Predictor
 
 Work: TypeAlias = Callable[["Predictor"], Any]
@@ -229,9 +231,14 @@ class Engine:
         noise = np.random.default_rng(0).uniform(size=(WARM_UP_SIDE, WARM_UP_SIDE, bands))
         cube = array_cube(noise.astype(np.float32), name="the cube of the warm-up")
         try:
-            self.submit(lambda predictor: predictor.predict(cube)).result()
+            self.submit(lambda predictor: _describe(predictor, cube)).result()
         except SpecloomError as error:
             self.warm_up_error = error.what
+
+
+def _describe(predictor: Predictor, cube: Cube) -> None:
+    """Predict a cube, with its measures and objects, whose modules take a second to import."""
+    describe(predictor, predictor.predict(cube), most_objects=1)
 
 
 def fitted_bands(predictor: Predictor) -> int | None:

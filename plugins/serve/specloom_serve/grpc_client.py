@@ -9,14 +9,26 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from specloom_serve.answers import Answer, Question, Upload, no_answer, numbers_of, refusal
+from specloom_serve.answers import (
+    Answer,
+    Question,
+    Upload,
+    late_answer,
+    no_answer,
+    numbers_of,
+    refusal,
+)
 from specloom_serve.errors import ERROR_KEY, AnswerError, http_status
 from specloom_serve.messages import array_of, result_of, set_array
 from specloom_serve.protocol import service_pb2 as pb
 from specloom_serve.protocol.service_pb2_grpc import SpecloomStub
+from specloom_serve.wire import request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+PREDICT = f"/{pb.DESCRIPTOR.services_by_name['Specloom'].full_name}/Predict"
+"""The call that takes a cube."""
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", -1),
@@ -41,7 +53,7 @@ class GrpcTransport:
     def __init__(
         self, address: str, token: str, timeout: float, authority: Path | None, *, is_secure: bool
     ) -> None:
-        self._address = address
+        self._url = f"{'grpcs' if is_secure else 'grpc'}://{address}"
         self._timeout = timeout
         self._metadata = []
         if token:
@@ -53,6 +65,7 @@ class GrpcTransport:
         else:
             self._channel = grpc.insecure_channel(address, OPTIONS)
         self._stub = SpecloomStub(self._channel)
+        self._send: Callable[..., bytes] = self._channel.unary_unary(PREDICT)
         self._health = health_pb2_grpc.HealthStub(self._channel)
 
     def predict(self, question: Question) -> Answer:
@@ -61,7 +74,7 @@ class GrpcTransport:
         Raises:
             AnswerError: The server refuses, or does not answer.
         """
-        found = self._call(self._stub.Predict, _request(question))
+        found = self._predict(question)
         arrays = {name: array_of(array) for name, array in found.outputs.items()}
         return Answer(arrays, result_of(found))
 
@@ -71,9 +84,7 @@ class GrpcTransport:
         Raises:
             AnswerError: The server refuses, or does not answer.
         """
-        request = _request(question)
-        request.without_outputs = True
-        return result_of(self._call(self._stub.Predict, request))
+        return result_of(self._predict(question, without_outputs=True))
 
     def picture(self, question: Question, output: str) -> bytes:
         """One output as PNG.
@@ -81,9 +92,7 @@ class GrpcTransport:
         Raises:
             AnswerError: The server refuses, or does not answer.
         """
-        request = _request(question)
-        request.picture = output
-        return bytes(self._call(self._stub.Predict, request).png)
+        return bytes(self._predict(question, picture=output).png)
 
     def pipeline(self) -> dict[str, Any]:
         """The description of the pipeline.
@@ -107,6 +116,15 @@ class GrpcTransport:
         """Close the connections."""
         self._channel.close()
 
+    def _predict(self, question: Question, **options: Any) -> pb.PredictResponse:
+        """What the server makes of a cube.
+
+        Raises:
+            AnswerError: The server refuses, or does not answer.
+        """
+        answer = self._call(self._send, _request(question, pb.PredictRequest(**options)))
+        return pb.PredictResponse.FromString(answer)
+
     def _call(self, method: Callable[..., Any], message: Any) -> Any:
         """The answer to a message.
 
@@ -125,18 +143,23 @@ class GrpcTransport:
             found = json.loads(known)
             return refusal(found["status"], found["error"])
         if error.code() is grpc.StatusCode.UNAVAILABLE:
-            return no_answer(f"grpc://{self._address}", error.details())
+            return no_answer(self._url, error.details())
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return late_answer(self._url, self._timeout, 504)
         parts = {"what": error.details(), "fix": ""}
         return refusal(http_status(error.code().name), parts)
 
 
-def _request(question: Question) -> pb.PredictRequest:
+def _request(question: Question, request: pb.PredictRequest) -> bytes:
     """The message of a question.
+
+    Args:
+        question: The question.
+        request: What is wanted; the cube is set.
 
     Raises:
         DataError: The array holds objects, or a file that is sent is not there.
     """
-    request = pb.PredictRequest()
     cube = question.cube
     if question.wavelengths is not None:
         request.wavelengths.extend(float(value) for value in question.wavelengths)
@@ -148,7 +171,7 @@ def _request(question: Question) -> pb.PredictRequest:
         request.file.path = Path(cube).as_posix()
         request.file.variable = question.variable or ""
     else:
-        set_array(request.array, numbers_of(cube))
         if question.valid is not None:
             set_array(request.valid, numbers_of(question.valid))
-    return request
+        return request_bytes(request, numbers_of(cube))
+    return request.SerializeToString()

@@ -35,6 +35,7 @@ from specloom_serve.service import (
     SentPath,
     pair_folder,
 )
+from specloom_serve.wire import cut_out_data
 
 if TYPE_CHECKING:
     from specloom import SpecloomError
@@ -100,7 +101,7 @@ class GrpcServer:
         self._service = service
         self._server = grpc.server(
             pool,
-            interceptors=[_Token(token)],
+            interceptors=[_Token(token)] if token else [],
             options=options,
             maximum_concurrent_rpcs=limits.requests + CONNECTIONS,
         )
@@ -145,11 +146,11 @@ class _Token(grpc.ServerInterceptor):
     """Refuses calls without the token, before their messages are received.
 
     Args:
-        token: The token; empty for none.
+        token: The token.
     """
 
     def __init__(self, token: str) -> None:
-        self._expected = f"Bearer {token}".encode() if token else b""
+        self._expected = f"Bearer {token}".encode()
 
     def intercept_service(
         self,
@@ -157,7 +158,7 @@ class _Token(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """The handler of a call; one that refuses it where the token is not the server's."""
-        if not self._expected or handler_call_details.method.startswith(FREE_CALLS):
+        if handler_call_details.method.startswith(FREE_CALLS):
             return continuation(handler_call_details)
         found = dict(handler_call_details.invocation_metadata).get("authorization", "")
         sent = found if isinstance(found, bytes) else found.encode()
@@ -267,9 +268,9 @@ class _Calls:
             files.enter_context(self._service.place())
             with self._patience.limit(context):
                 message = next(messages, None)
-            request = _parsed(message)
+            request, data = _parsed(message)
             seconds = self._seconds(context)
-            sent = self._sent(request, files)
+            sent = self._sent(request, data, files)
             future = self._service.engine.submit(
                 lambda predictor: self._answer(predictor, sent, request), seconds
             )
@@ -322,15 +323,20 @@ class _Calls:
             raise late(0.0)
         return min(most, float(remaining))
 
-    def _sent(self, request: pb.PredictRequest, files: ExitStack) -> Sent:
+    def _sent(self, request: pb.PredictRequest, data: memoryview | None, files: ExitStack) -> Sent:
         """The cube of a request.
+
+        Args:
+            request: The request.
+            data: The bytes of its array, where they were cut out of it.
+            files: Removes the files that are written, when the call is over.
 
         Raises:
             RefusedError: There is none, it is malformed, or too large.
         """
         kind = request.WhichOneof("cube")
         if kind == "array":
-            values = cube_of(request.array, self._service.limits)
+            values = cube_of(request.array, self._service.limits, data)
             valid = None
             if request.HasField("valid"):
                 valid = mask_of(request.valid, self._service.limits)
@@ -359,16 +365,17 @@ class _Calls:
         return response(described, found.arrays, wanted)
 
 
-def _parsed(message: bytes | None) -> pb.PredictRequest:
-    """The message of a call.
+def _parsed(message: bytes | None) -> tuple[pb.PredictRequest, memoryview | None]:
+    """The message of a call, and the bytes of its array where they were cut out of it.
 
     Raises:
         RefusedError: It is none, or malformed.
     """
     if message is None:
         raise RefusedError(400, "the call has no message", "send a PredictRequest")
+    rest, data = cut_out_data(message)
     try:
-        return pb.PredictRequest.FromString(message)
+        return pb.PredictRequest.FromString(rest), data
     except DecodeError:
         raise RefusedError(400, "the message is no PredictRequest", "send one") from None
 

@@ -61,19 +61,24 @@ def little_endian(array: NDArray[Any]) -> NDArray[Any]:
 def array_of(message: pb.Array) -> NDArray[Any]:
     """The array of a message of a server."""
     dtype = np.dtype(message.dtype).newbyteorder("<")
-    values = np.frombuffer(message.data, dtype).reshape(tuple(message.shape))
-    return values.astype(message.dtype)
+    values = np.frombuffer(bytearray(message.data), dtype).reshape(tuple(message.shape))
+    return values.astype(message.dtype, copy=False)
 
 
-def cube_of(message: pb.Array, limits: Limits) -> NDArray[Any]:
+def cube_of(message: pb.Array, limits: Limits, data: memoryview | None = None) -> NDArray[Any]:
     """The cube (H, W, C) of a request.
+
+    Args:
+        message: The array.
+        limits: The limits.
+        data: Its bytes, where they were cut out of the message.
 
     Raises:
         RefusedError: It is no cube of numbers within the limits.
     """
     layout = _layout(message)
     check_cube(layout, limits)
-    return layout.array(_bytes_of(message, layout))
+    return layout.array(_bytes_of(message.data if data is None else data, layout))
 
 
 def mask_of(message: pb.Array, limits: Limits) -> NDArray[np.bool_]:
@@ -84,7 +89,7 @@ def mask_of(message: pb.Array, limits: Limits) -> NDArray[np.bool_]:
     """
     layout = _layout(message)
     check_mask(layout, limits)
-    return layout.array(_bytes_of(message, layout))
+    return layout.array(_bytes_of(message.data, layout))
 
 
 def _layout(message: pb.Array) -> Layout:
@@ -94,17 +99,19 @@ def _layout(message: pb.Array) -> Layout:
     return Layout(tuple(message.shape), np.dtype(message.dtype), is_fortran=False)
 
 
-def _bytes_of(message: pb.Array, layout: Layout) -> NDArray[np.uint8]:
-    """The bytes of an array.
+def _bytes_of(data: bytes | memoryview, layout: Layout) -> NDArray[np.uint8]:
+    """The bytes of an array, copied where its numbers would not be aligned.
 
     Raises:
         RefusedError: They are more or fewer than its shape says.
     """
-    data = message.data  # a copy of the message's bytes, made by each look at the field
     if len(data) != layout.nbytes:
         what = f"the array has {len(data)} bytes, its shape and type say {layout.nbytes}"
         raise RefusedError(400, what, "send the bytes of numpy.ascontiguousarray(cube)")
-    return np.frombuffer(data, np.uint8)
+    numbers = np.frombuffer(data, np.uint8)
+    if numbers.ctypes.data % layout.dtype.alignment:
+        return numbers.copy()
+    return numbers
 
 
 def fill(message: Message, values: Mapping[str, Any]) -> None:

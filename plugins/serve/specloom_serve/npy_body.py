@@ -27,6 +27,8 @@ ReceiveInto: TypeAlias = Callable[[memoryview], Awaitable[int]]
 RECEIVE_INTO = "specloom.receive_into"
 """The key in the state of a request of what receives its body into a buffer, without chunks."""
 
+MAGIC = b"\x93NUMPY"
+
 MAGIC_BYTES = 8
 """The magic string of NPY and its version."""
 
@@ -216,7 +218,7 @@ async def read_array(
     """
     reader = _Reader(chunks)
     start = await reader.read(MAGIC_BYTES, "the start of an NPY file")
-    if start[:6] != b"\x93NUMPY" or start[6] not in LENGTH_BYTES:
+    if start[:6] != MAGIC or start[6] not in LENGTH_BYTES:
         raise RefusedError(400, "the body is no NPY file", SAVE)
     length_bytes = await reader.read(LENGTH_BYTES[start[6]], "the NPY header")
     length = int.from_bytes(length_bytes, "little")
@@ -290,8 +292,8 @@ def check_mask(layout: Layout, limits: Limits) -> None:
     check_pixels(prod(layout.shape), limits)
 
 
-def npy_bytes(values: Any) -> bytes:
-    """What ``numpy.save`` writes of an array of numbers, with one copy of them.
+def npy_parts(values: Any) -> list[bytes | memoryview]:
+    """What ``numpy.save`` writes of an array of numbers: the header, and the numbers uncopied.
 
     Raises:
         ValueError: The array holds objects.
@@ -300,10 +302,42 @@ def npy_bytes(values: Any) -> bytes:
     file = BytesIO()
     if not array.flags.c_contiguous or array.dtype.kind not in "fiub":
         np.save(file, array, allow_pickle=False)
-        return file.getvalue()
+        return [file.getvalue()]
     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
     numbers = array.reshape(-1).view(np.uint8)
-    return b"".join([file.getvalue(), numbers.data])
+    return [file.getvalue(), numbers.data]
+
+
+def npy_bytes(values: Any) -> bytes:
+    """What ``numpy.save`` writes of an array of numbers, with one copy of them.
+
+    Raises:
+        ValueError: The array holds objects.
+    """
+    return b"".join(npy_parts(values))
+
+
+def npy_array(file: NDArray[np.uint8]) -> NDArray[Any]:
+    """The array of an NPY file: a view of it, or a copy where its numbers are not aligned.
+
+    Raises:
+        ValueError: The file is damaged, or of something else than numbers.
+    """
+    start = file[:MAGIC_BYTES].tobytes()
+    if start[:6] != MAGIC or start[6] not in LENGTH_BYTES:
+        raise ValueError("it begins as no NPY file")
+    begin = MAGIC_BYTES + LENGTH_BYTES[start[6]]
+    length = int.from_bytes(file[MAGIC_BYTES:begin].tobytes(), "little")
+    try:
+        layout = _layout(start, file[MAGIC_BYTES : begin + length].tobytes())
+    except RefusedError as error:
+        raise ValueError(error.what) from error
+    numbers = file[begin + length :]
+    if layout.dtype.hasobject or numbers.size != layout.nbytes:
+        raise ValueError(f"the NPY file has {numbers.size} bytes of numbers")
+    if numbers.ctypes.data % layout.dtype.alignment:
+        numbers = numbers.copy()
+    return layout.array(numbers)
 
 
 def _name(dtype: np.dtype[Any]) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-import zipfile
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ import numpy as np
 from specloom import DataError, did_you_mean
 from specloom_serve.errors import RefusedError
 from specloom_serve.npy_body import npy_bytes
+from specloom_serve.zipped import zip_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,9 +29,6 @@ MEDIA_TYPES = {
     "zip": "application/zip",
 }
 """The formats of answers, and what HTTP calls them."""
-
-RESULT = "result.json"
-"""The file in a ZIP that holds what the answer in JSON is."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,8 @@ def render(predictor: Predictor, cube: Cube, wanted: Wanted, most_objects: int) 
     if wanted.format == "json":
         return json_bytes(describe(predictor, found, most_objects))
     if wanted.format == "zip":
-        return _zipped(found, describe(predictor, found, most_objects))
+        result = json_bytes(describe(predictor, found, most_objects))
+        return zip_bytes(result, found.arrays)
     if name not in found.arrays:
         raise _absent(name)
     return npy_bytes(found[name])
@@ -158,16 +155,6 @@ def draw(predictor: Predictor, cube: Cube, name: str) -> bytes:
 def _absent(name: str) -> RefusedError:
     what = f"the output {name!r} has no value for this cube, or not in this format"
     return RefusedError(422, what, "use another output or format")
-
-
-def _zipped(found: Prediction, described: dict[str, Any]) -> bytes:
-    """Every output as NPY and the description, not compressed."""
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(RESULT, json_bytes(described))
-        for name, value in found.arrays.items():
-            archive.writestr(f"{name}.npy", npy_bytes(value))
-    return buffer.getvalue()
 
 
 def _finite(value: Any) -> Any:

@@ -126,9 +126,12 @@ class Service:
         Raises:
             SpecloomError: It cannot be opened, is too large, or has other bands.
         """
-        if isinstance(sent, SentArray):
-            cube = array_cube(sent.values, sent.wavelengths, sent.valid, name="the cube")
-        elif isinstance(sent, SentPair):
+        if isinstance(sent, SentArray):  # checked as it was received, its bands when predicted
+            if sent.valid is None:
+                _check_no_valid_files(predictor)
+            return array_cube(sent.values, sent.wavelengths, sent.valid, name="the cube")
+        if isinstance(sent, SentPair):
+            _check_no_valid_files(predictor)
             cube = predictor.open(sent.folder / HEADER)
         else:
             file = file_below(self.root, sent.path, predictor.valid_files)
@@ -153,6 +156,19 @@ class Service:
         for name, text in parts.items():
             parts[name] = printable(self._hidden.sub("", text))
         return parts
+
+
+def _check_no_valid_files(predictor: Predictor) -> None:
+    """Accept a cube without a mask, where those of the fit had none.
+
+    Raises:
+        RefusedError: They had.
+    """
+    if predictor.valid_files is None:
+        return
+    what = "the request does not say which pixels count, as files did for the cubes of the fit"
+    fix = "send an array with the mask 'valid', or a path below the root"
+    raise RefusedError(422, what, fix)
 
 
 @contextmanager

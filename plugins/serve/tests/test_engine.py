@@ -155,15 +155,18 @@ def test_a_warm_up_that_fails_says_why(predictor, monkeypatch):
 
 def test_the_first_request_follows_a_warm_up(predictor, monkeypatch):
     shapes = []
+    predictions = []
     predict = predictor.predict
 
     def seen(cube, **options):
         shapes.append(cube.shape)
-        return predict(cube, **options)
+        predictions.append(predict(cube, **options))
+        return predictions[-1]
 
     monkeypatch.setattr(predictor, "predict", seen)
     with Engine(predictor):
         assert shapes == [(32, 32, BANDS)]
+        assert "measures" in vars(predictions[0])
 
 
 def test_numbers_that_cannot_be(predictor):

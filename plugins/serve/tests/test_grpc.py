@@ -1,6 +1,7 @@
 """The server of gRPC: the answers of HTTP, statuses, and what follows refusals."""
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -536,3 +537,80 @@ def test_an_upload_without_its_data_is_refused(both, tmp_path):
             f"{tmp_path / 'cube.hdr'} is no header of an ENVI pair\n"
             "  fix: name the file .hdr; its data file lies in the same folder"
         )
+
+
+def test_options_of_another_kind_of_cube_are_refused(both, tmp_path):
+    mask = np.ones((30, 40), bool)
+    header = tmp_path / "cube.hdr"
+    for client in both.clients():
+        with pytest.raises(DataError) as caught:
+            client.predict(scene(), variable="cube")
+        assert str(caught.value) == "the variable 'cube' is only for paths\n  fix: leave it out"
+        for options in ({"valid": mask}, {"wavelengths": [1.0]}):
+            for cube in ("day/scene.npy", Upload(header)):
+                with pytest.raises(DataError) as caught:
+                    client.describe(cube, **options)
+                assert str(caught.value) == (
+                    f"{next(iter(options))} is only for arrays\n"
+                    "  fix: leave it out: the file has its own, or send an array"
+                )
+
+
+def test_a_cube_without_the_mask_that_the_fit_had_is_refused(both, predictor, root, monkeypatch):
+    monkeypatch.setattr(predictor, "valid_files", "{stem}_valid.npy")
+    mask = np.ones((30, 40), bool)
+    mask[:5] = False
+    for client in both.clients():
+        for cube in (scene(), Upload(root / "pair.hdr")):
+            with pytest.raises(AnswerError) as caught:
+                client.predict(cube)
+            assert caught.value.status == 422
+            assert str(caught.value) == (
+                "the server answers 422: the request does not say which pixels count, as files did "
+                "for the cubes of the fit\n"
+                "  fix: send an array with the mask 'valid', or a path below the root"
+            )
+        assert client.predict(scene(), valid=mask).result["unjudged"] == 200
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("http", 0), ("grpc", 504)])
+def test_an_answer_that_is_late(scheme, status):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
+        with Client(address, timeout=0.3) as client, pytest.raises(AnswerError) as caught:
+            client.predict("scene.npy")
+    assert caught.value.status == status
+    assert str(caught.value) == (
+        f"{address} did not answer within 0.3 s\n  fix: try again later, or with a longer timeout"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_what_no_client_can_do(scheme):
+    address = f"{scheme}://127.0.0.1:1"
+    for token in ("two\nlines", "ü"):
+        with pytest.raises(ConfigError) as caught:
+            Client(address, token)
+        assert str(caught.value) == (
+            "the token has characters that no header holds\n"
+            "  fix: use the token that the server was started with"
+        )
+    with pytest.raises(ConfigError) as caught:
+        Client(address, timeout=-1)
+    assert str(caught.value) == "the timeout is -1 s\n  fix: set a number of seconds above 0"
+    client = Client(address)
+    client.close()
+    client.close()
+    for call in (client.pipeline, client.is_ready, lambda: client.predict("a.npy")):
+        with pytest.raises(ConfigError) as caught:
+            call()
+        assert str(caught.value) == "the client was closed\n  fix: make another Client"
+
+
+@pytest.mark.parametrize("scheme", ["grpc", "grpcs"])
+def test_no_answer_names_the_address(scheme):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"{scheme}://127.0.0.1:{free.getsockname()[1]}"
+    with Client(address, timeout=PATIENCE) as client, pytest.raises(AnswerError) as caught:
+        client.pipeline()
+    assert caught.value.what.startswith(f"{address} does not answer: ")

@@ -1,6 +1,7 @@
 """The server: bytes as of ``specloom predict``, refusals, and what follows them."""
 
 import asyncio
+import gzip
 import io
 import json
 import sys
@@ -635,6 +636,25 @@ def test_pipeline_metrics_and_description(http):
     described = http.get("/openapi.json").json()
     assert {"/predict", "/health", "/ready", "/metrics", "/pipeline"} <= described["paths"].keys()
     assert "application/x-npy" in described["paths"]["/predict"]["post"]["requestBody"]["content"]
+
+
+def test_other_addresses_and_methods_are_refused(served):
+    refused(served.get("/redict"), 404, "there is no address '/redict'", "did you mean '/predict'?")
+    answer = served.get("/predict")
+    refused(answer, 405, "GET is not answered at '/predict'", "use one of: POST")
+    assert served.head("/health").status_code == 200
+    assert served.head("/ready").content == b""
+    answer = served.head("/pipeline")
+    assert answer.status_code == 405
+
+
+def test_a_compressed_body_is_refused(served):
+    headers = {**NPY, "Content-Encoding": "gzip"}
+    answer = served.post("/predict", content=gzip.compress(npy(scene())), headers=headers)
+    what = "the body is compressed by its content encoding"
+    refused(answer, 415, what, "send it without 'Content-Encoding'")
+    headers = {**NPY, "Content-Encoding": "identity"}
+    assert served.post("/predict", content=npy(scene()), headers=headers).status_code == 200
 
 
 def test_the_log_has_no_data(http, caplog):
