@@ -45,6 +45,9 @@ __all__ = [
 M = TypeVar("M")
 R = TypeVar("R")
 
+PLAIN_TYPES = frozenset({bool, int, float, str, type(None)})
+"""The types of values that are neither tensors nor modules."""
+
 one_thread = threads.one_thread
 
 
@@ -67,7 +70,7 @@ class TorchNode(Ported, nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, as ``nn.Module`` does, which looks for tensors and modules first."""
-        if name in self.__dict__ and not isinstance(value, (Tensor, nn.Module)):
+        if type(value) in PLAIN_TYPES and name in self.__dict__:
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)

@@ -244,6 +244,24 @@ def test_values_that_no_run_file_could_hold_are_taken():
     assert torch.equal(made.spectra, torch.ones(3))
 
 
+def test_a_node_may_convert_its_arguments_and_name_types_of_checkers_alone():
+    class Converting(TorchNode):
+        def __init__(self, mode: "Nowhere", width: str = "3", more: int = 4):  # noqa: F821
+            super().__init__()
+            self.mode = mode
+            self.width = int(width)
+            self.more = more
+
+    made = Converting("a", "5")
+    assert (made.mode, made.width, made.more) == ("a", 5, 4)
+
+
+def test_a_value_that_is_passed_by_position_is_checked_and_the_node_is_named():
+    what = r"^node 'one' \(Typed\): count should be a valid integer, got \"3\""
+    with pytest.raises(ConfigError, match=what):
+        Typed("uniform", "3", name="one")
+
+
 @pytest.mark.parametrize("default", [[1.0], {"low": 1.0}, {1.0}], ids=["list", "dict", "set"])
 def test_a_default_that_all_nodes_would_share_is_refused(default):
     kind = type(default).__name__

@@ -41,7 +41,7 @@ class NodeType(type):
             params[present] = params.pop(old)
         node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
         node.name = name
-        check_values(node)
+        check_values(node, args, params)
         sizes = _sizes_from_parameters(node)
         if sizes is not None:
             build(node, sizes)

@@ -172,23 +172,44 @@ def checked(
     return valid, problems
 
 
-def check_values(node: Any) -> None:
-    """Check the parameters of a node that was made in Python, as those of a run file are checked.
+def check_values(node: Any, args: Sequence[Any], params: Mapping[str, Any]) -> None:
+    """Check the arguments of a node that was made in Python, as those of a run file are checked.
 
     Defaults are not checked, nor what no run file could hold, such as an array.
+
+    Args:
+        node: The node.
+        args: Its arguments that were passed by position.
+        params: Those that were passed by name.
 
     Raises:
         ConfigError: A parameter has a value of another type, or none of the allowed ones.
     """
     cls = type(node)
+    passed = {**_by_name(cls, args), **params}
     for name, parameter in parameters(cls).items():
-        value = getattr(node, name, parameter.default)
+        value = passed.get(name, parameter.default)
         if value is parameter.default or not _is_plain(value):
             continue
-        _converted, wrong = _convert(cls, name, value, "")
+        try:
+            _converted, wrong = _convert(cls, name, value, "")
+        except NameError:
+            # Its annotation names what type checkers alone import.
+            continue
         if wrong:
-            what = f"{cls.__name__}: {'; '.join(wrong)}"
+            label = f"node {node.name!r} ({cls.__name__})" if node.name else cls.__name__
+            what = f"{label}: {'; '.join(wrong)}"
             raise ConfigError(what, fix=_fix_of_value(name, value, wrong))
+
+
+def _by_name(cls: type, args: Sequence[Any]) -> dict[str, Any]:
+    """Arguments that were passed by position, by their names."""
+    if not args:
+        return {}
+    initialise: Callable[..., None] = cls.__init__  # type: ignore[misc]  # its own
+    taken = list(inspect.signature(initialise).parameters.values())[1:]
+    names = [one.name for one in taken if one.kind not in VARIADIC]
+    return dict(zip(names, args, strict=False))
 
 
 def _is_plain(value: Any) -> bool:

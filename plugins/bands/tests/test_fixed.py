@@ -134,7 +134,6 @@ def test_the_nearest_band_and_the_first_of_two():
     ("selector", "message"),
     [
         (BaselineFalseRGBSelector((0.65, 0.55, 0.45)), r"wavelengths are \[0.65, 0.55, 0.45\]"),
-        (BaselineFalseRGBSelector((650.0, 550.0)), r"wavelengths are \[650.0, 550.0\]"),
         (CIRFalseColorSelector(nir_nm=-1), r"wavelengths are \[-1.0, 670.0, 560.0\]"),
         (CIRFalseColorSelector(tolerance_nm=-5), "tolerance_nm is -5"),
     ],
@@ -143,6 +142,11 @@ def test_parameters_that_are_wrong(selector, message):
     for act in (lambda: selector.build({"C": 61}), lambda: selector(cube=CUBE, wavelengths=NM)):
         with pytest.raises(ConfigError, match=message):
             act()
+
+
+def test_two_wavelengths_are_no_picture():
+    with pytest.raises(ConfigError, match=r"target_wavelengths\[2\] is missing, got"):
+        BaselineFalseRGBSelector((650.0, 550.0))
 
 
 @pytest.mark.parametrize("selector", [BaselineFalseRGBSelector(), CIRFalseColorSelector()])

@@ -145,7 +145,7 @@ def test_nothing_waits_for_the_device():
         ),
         (((450, 450), (450, 450), (610, 700)), DataError, "share too few bands to have one each"),
         (((500, 440), (500, 580), (610, 700)), ConfigError, "three ranges in nm"),
-        (((440, 500), (610, 700)), ConfigError, "blue, green and red"),
+        (((440, 500), (610, 700)), ConfigError, r"windows\[2\] is missing"),
         (((0.44, 0.5), (0.5, 0.58), (0.61, 0.7)), ConfigError, "three ranges in nm"),
     ],
 )

@@ -31,15 +31,8 @@ KEY_DIGITS = 32
 NAME = re.compile(r"(\d+)-(\d+)\.safetensors", re.ASCII)
 TOTAL = "total.safetensors"
 
-UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    RecursionError,
-    safetensors.SafetensorError,
-)
-"""What comes of a file that is damaged."""
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+"""What comes of a file that is damaged, besides ``SafetensorError``."""
 
 
 class JobParts:
@@ -175,7 +168,7 @@ class JobParts:
             about = json.loads(entries["about"])
             is_whole = about["sha256"] == hashlib.sha256(data).hexdigest()
             is_current = about["job"] == self._key and about["of"] == digest
-        except UNREADABLE:
+        except (*UNREADABLE, safetensors.SafetensorError):
             is_whole = False
         if not is_whole:
             problem = IntegrityError(

@@ -147,7 +147,10 @@ def test_input_channels_may_be_left_out():
         ({"output_channels": 0}, "the widths of the layers are [61, 0]"),
         ({"leaky_relu_negative_slope": -0.1}, "leaky_relu_negative_slope is -0.1"),
         ({"eps": 0.0}, "eps is 0.0"),
-        ({"init_method": "svd"}, "init_method is 'svd'"),
+        (
+            {"init_method": "svd"},
+            "init_method should be 'xavier', 'kaiming', 'pca' or 'zeros'",
+        ),
         (
             {"init_method": "pca", "reduction_scheme": [61, 2, 3]},
             "a layer of 2 channels cannot carry 3 components",

@@ -230,7 +230,7 @@ def test_pixels_that_are_nan_score_nan_and_are_not_fitted():
         ({"size": 0}, "CoresetNeighbours: size is 0"),
         ({"neighbours": 0}, "CoresetNeighbours: neighbours is 0"),
         ({"neighbours": 101}, "CoresetNeighbours: neighbours is 101, but size is 100"),
-        ({"selection": "best"}, "CoresetNeighbours: selection is 'best'"),
+        ({"selection": "best"}, "CoresetNeighbours: selection should be 'hash' or 'k_centre'"),
     ],
 )
 def test_parameters_are_checked(params, message):

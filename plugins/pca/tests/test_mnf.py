@@ -204,7 +204,7 @@ def test_one_column_has_no_pair():
     [
         ({"n_components": 9}, "MNF: n_components is 9, but the data have 8 channels"),
         ({"n_components": 2, "eps": -1.0}, "MNF: eps is -1.0"),
-        ({"n_components": 2, "noise": "up"}, "MNF: noise is 'up'"),
+        ({"n_components": 2, "noise": "up"}, "MNF: noise should be 'right', 'lower'"),
     ],
 )
 def test_parameters_are_checked(params, message):

@@ -120,7 +120,10 @@ def test_no_pixel_is_an_error():
         ({"n_components": 0}, "n_components is 0"),
         ({"n_components": 2, "eps": -1.0}, r"eps is -1\.0"),
         ({"n_components": 2, "eps": float("nan")}, "eps is nan"),
-        ({"n_components": 2, "init_method": "nipals"}, "init_method is 'nipals'"),
+        (
+            {"n_components": 2, "init_method": "nipals"},
+            "init_method should be 'svd', got",
+        ),
     ],
 )
 def test_wrong_parameters_are_told(params, what):
