@@ -19,6 +19,10 @@ LEAST_SHARES = 32
 """The shares into which the tiles that are left are cut at least, so that all workers have some."""
 
 
+LEAST_SECONDS = 0.05
+"""But a share has tiles for at least so long: each costs all processes together 5 to 10 ms."""
+
+
 class SplitWork:
     """The tiles of one cube as tickets.
 
@@ -70,5 +74,6 @@ class SplitWork:
         if not self._seconds:
             return 1
         mean = self._seconds / self._taken
+        least = max(1, int(LEAST_SECONDS / mean))
         most = -(-len(self._waiting) // LEAST_SHARES)
-        return max(1, min(most, int(SHARE_SECONDS / mean)))
+        return max(least, min(most, int(SHARE_SECONDS / mean)))

@@ -42,6 +42,12 @@ TILE = BANDS * 4 * WIDTH * 9
 ALL_FORMATS = ("npy", "envi", "geotiff", "png", "csv")
 
 
+@pytest.fixture(autouse=True)
+def few_tiles_a_share(monkeypatch):
+    """Tiles as quick as these would all be in one share."""
+    monkeypatch.setattr(split_work, "LEAST_SECONDS", 0.0)
+
+
 def write_cube(path, seed=1, dtype=np.float32):
     random = np.random.default_rng(seed)
     cube = random.normal(300, 10, (HEIGHT, WIDTH, BANDS))
@@ -614,3 +620,29 @@ def test_a_gpu_that_is_not_used_is_noted(fitted, cube, tmp_path, monkeypatch):
     assert summary.notes == [
         "the GPU is not used: with --on and --split-above cubes are predicted on the CPU"
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least", "sizes"),
+    [
+        (0.01, 0.0, [1, 4, 3]),
+        (0.01, 0.05, [1, 5, 5]),
+        (0.01, 10.0, [1, 98]),
+        (1.0, 0.05, [1, 2, 2]),
+        (9.0, 0.05, [1, 1, 1]),
+    ],
+)
+def test_a_share_has_tiles_for_some_time_unless_few_are_left(
+    tmp_path, monkeypatch, seconds, least, sizes
+):
+    monkeypatch.setattr(split_work, "LEAST_SECONDS", least)
+    split = split_work.SplitWork({"tiles": "a"}, 100, tmp_path)
+    found = []
+    for _ in sizes:
+        share = split.following()
+        found.append(len(share))
+        for _ticket in share:
+            split.take({"seconds": seconds})
+    split.folder.remove()
+    assert found == sizes
+    assert split.made == sum(sizes)
