@@ -13,6 +13,7 @@ import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -83,6 +84,9 @@ LEAST_TILES = 2
 
 KEY_DIGITS = 32
 """The digits of what identifies tiles."""
+
+MOST_REPLACED = 2
+"""How often a cube is made again whose record another process replaced before it was read."""
 
 
 @dataclass(frozen=True)
@@ -211,15 +215,25 @@ class CubeTask:
             return known
         self._require_out()
         try:
-            if ticket.get("tile") is not None:
-                return self._make_tile(one, ticket)
-            return self._make(one, ticket, folder)
+            return self._make_or_again(one, ticket, folder)
         except (WriteError, IntegrityError):
             known = self._complete(one, folder)
             if known is None:
                 self._require_out()
                 raise
             return known
+
+    def _make_or_again(self, one: Input, ticket: Ticket, folder: Path) -> dict[str, Any]:
+        """Make a tile, or a cube: again where another process starts to replace it."""
+        if ticket.get("tile") is not None:
+            return self._make_tile(one, ticket)
+        for _ in range(MOST_REPLACED):
+            with suppress(IntegrityError):
+                return self._make(one, ticket, folder)
+            known = self._complete(one, folder)
+            if known is not None:
+                return known
+        return self._make(one, ticket, folder)
 
     def _make(self, one: Input, ticket: Ticket, folder: Path) -> dict[str, Any]:
         """Predict a cube as a whole, or put its tiles together, unless it is to be split."""

@@ -98,7 +98,8 @@ def claim(folder: Path, address: str, stamped: Record) -> Record:
     }
     if record.get("of") == stamped:
         before["of"] = stamped
-        before[SCALES] = record.get(SCALES, {})
+        if SCALES in record:
+            before[SCALES] = record[SCALES]
     claimed = {"input": address, "complete": False, **before}
     write_json(folder / RECORD, claimed, sync=False)  # a power cut may undo it: nothing is lost
     return before
@@ -141,7 +142,8 @@ def finish(
     if before["of"]:
         sizes = {**before["files"], **sizes}
         all_formats |= set(before["formats"])
-        more = {SCALES: before[SCALES], **more}
+        if SCALES in before:
+            more = {SCALES: before[SCALES], **more}
     else:
         for name in before["files"].keys() - sizes.keys():
             (folder / Path(name).name).unlink(missing_ok=True)

@@ -14,7 +14,8 @@ import pytest
 from specloom import DataError, Outcome, Pipeline, Plugins
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
-from specloom_predict import command, many, predict_all, spool
+from specloom_jobs import Here
+from specloom_predict import command, many, predict_all, record, spool
 from specloom_predict.inputs import Input, find_inputs, folders, placed_inputs
 from specloom_predict.ledger import Ledger, read_lines
 
@@ -198,3 +199,36 @@ def test_listing_takes_half_a_kilobyte_a_cube(tmp_path, monkeypatch):
     many_more = peak_of_listing(tmp_path / "many", 2200)
     print(f"{(many_more - few) / 2000:.0f} bytes a cube")
     assert many_more - few < 2000 * 700
+
+
+@pytest.mark.parametrize(("replaced", "failed"), [(1, 0), (2, 0), (3, 1)])
+def test_a_cube_whose_record_another_process_replaces_is_made_again(
+    pipeline, tmp_path, monkeypatch, replaced, failed
+):
+    """The other one claims the folder before the record is read for the ledger."""
+    np.save(tmp_path / "a.npy", np.ones((4, 4, 3), np.float32))
+    finish = record.finish
+    left = [replaced]
+
+    def finish_and_be_replaced(folder, address, stamped, *args):
+        finish(folder, address, stamped, *args)
+        if left[0]:
+            left[0] -= 1
+            record.claim(folder, address, stamped)
+
+    monkeypatch.setattr(record, "finish", finish_and_be_replaced)
+    summary = predict_all(pipeline, [tmp_path / "a.npy"], tmp_path / "out", on=Here())
+    assert (len(summary.done), len(summary.failed)) == (1 - failed, failed)
+    if failed:
+        assert "was removed or changed by another program" in str(summary.failed[0][1])
+        return
+    alone = predict_all(pipeline, [tmp_path / "a.npy"], tmp_path / "alone")
+    assert len(alone.done) == 1
+    assert record_of(tmp_path / "out") == record_of(tmp_path / "alone")
+
+
+def record_of(out):
+    """The record of the cube, without how long it took."""
+    found = json.loads((out / "a/predict.json").read_text())
+    found["measures"].pop("seconds")
+    return found
