@@ -27,20 +27,18 @@ FLOAT64 = "its logits are float64, and counts are those of float32 numbers: from
 """Why counts do not suffice."""
 
 
-class HeldThresholds:
-    """Thresholds from what the decider reads, which is in memory.
+class _ThresholdsOfPixels:
+    """Thresholds from the levels and classes of all pixels.
 
     Args:
         run: The run.
         decider: The decider.
         parameter: The threshold of pixels.
         metric: What is made largest.
-        pixels: The pixels, which were read.
+        pixels: The pixels.
     """
 
-    def __init__(
-        self, run: Run, decider: str, parameter: str, metric: str, pixels: CountedPixels
-    ) -> None:
+    def __init__(self, run: Run, decider: str, parameter: str, metric: str, pixels: Any) -> None:
         self._node = run.graph.nodes[decider]
         self._parameter = parameter
         self._metric = metric
@@ -54,6 +52,20 @@ class HeldThresholds:
         """
         gated = is_gated(self._node)
         return best_thresholds(self._pixels, self._parameter, self._metric, gated=gated)
+
+
+class HeldThresholds(_ThresholdsOfPixels):
+    """Thresholds from what the decider reads, which is in memory.
+
+    Args:
+        run: The run.
+        decider: The decider.
+        parameter: The threshold of pixels.
+        metric: What is made largest.
+        pixels: The pixels, which were read.
+    """
+
+    _pixels: CountedPixels
 
     def decided(self) -> DecidedPixels:
         """What the decider, as it is now, decides."""
@@ -122,7 +134,7 @@ class CountedThresholds:
         return self._passes.collect("levels", config, f"calibrating {self._decider}", watch)
 
 
-class CollectedThresholds:
+class CollectedThresholds(_ThresholdsOfPixels):
     """Thresholds from the levels of all pixels, which jobs collect in their order.
 
     Args:
@@ -143,22 +155,11 @@ class CollectedThresholds:
         metric: str,
         watch: DomainWatch,
     ) -> None:
-        self._node = run.graph.nodes[decider]
         self._passes = passes
         self._decider = decider
-        self._parameter = parameter
-        self._metric = metric
         what = f"calibrating {decider}"
-        self._pixels = passes.collect("pixels", {"parameter": parameter}, what, watch)
-
-    def best(self) -> BestThresholds:
-        """The best thresholds.
-
-        Raises:
-            DataError: Only one class is there, or all scores of each image are equal.
-        """
-        gated = is_gated(self._node)
-        return best_thresholds(self._pixels, self._parameter, self._metric, gated=gated)
+        pixels = passes.collect("pixels", {"parameter": parameter}, what, watch)
+        super().__init__(run, decider, parameter, metric, pixels)
 
     def decided(self) -> DecidedPixels:
         """What the decider, as it is now, decides."""
